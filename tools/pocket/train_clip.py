@@ -1,0 +1,117 @@
+"""Train CLIP on fresh scenes: each picture must find its caption among all others and among near misses.
+
+Run: `python -m tools.pocket.train_clip --steps 1500`; goes on from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import CLIPModel, CLIPTokenizer
+
+from tools.pocket import checkpoint
+from tools.pocket.paths import work_dir
+from tools.pocket.render import Renderer
+from tools.pocket.scene import caption, one_word_changed
+from tools.pocket.training import Log, learning_rate, precision, stage_parser, step_rng
+from tools.pocket.words import build_clip, load_tokenizer, normalise, token_ids
+
+STAGE = 2
+
+
+def encode_text(clip: CLIPModel, ids: Tensor) -> Tensor:
+    """Unit text embeddings (n, 192)."""
+    pooled = clip.text_model(input_ids=ids).pooler_output
+    return F.normalize(clip.text_projection(pooled).float(), dim=-1)
+
+
+def encode_images(clip: CLIPModel, images: Tensor) -> Tensor:
+    """Unit picture embeddings (n, 192) of pictures in [0, 1]."""
+    pooled = clip.vision_model(pixel_values=normalise(images)).pooler_output
+    return F.normalize(clip.visual_projection(pooled).float(), dim=-1)
+
+
+def contrast(pictures: Tensor, texts: Tensor, near: Tensor, scale: Tensor, same: Tensor) -> Tensor:
+    """Symmetric contrastive loss; `near` (n, 192) are captions wrong in one word, `same` (n, n) marks equal captions."""
+    among = (scale * pictures @ texts.T).masked_fill(same, -1e4)
+    missed = scale * pictures @ near.T
+    target = torch.arange(len(pictures), device=pictures.device)
+    return (F.cross_entropy(torch.cat([among, missed], 1), target) + F.cross_entropy(among.T, target)) / 2
+
+
+@torch.no_grad()
+def judge(clip: CLIPModel, tokenizer: CLIPTokenizer, renderer: Renderer, n: int = 500) -> float:
+    """Share of n unseen scenes whose own caption scores highest of all n."""
+    clip.eval()
+    pictures, texts = [], []
+    for part in range(n // 100):
+        batch = renderer.scenes(step_rng(999, STAGE, part), 100)
+        with precision(batch.images.device):
+            pictures.append(encode_images(clip, batch.images))
+            ids = token_ids(tokenizer, batch.captions).to(batch.images.device)
+            texts.append(encode_text(clip, ids))
+    clip.train()
+    score = torch.cat(pictures) @ torch.cat(texts).T
+    return float((score.argmax(1).cpu() == torch.arange(len(score))).float().mean())
+
+
+def main() -> None:
+    """Train until `--steps`, saving every two minutes."""
+    parser = stage_parser(__doc__)
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--cooldown", type=float, default=0.4)
+    options = parser.parse_args()
+    work, device = work_dir(options.work), torch.device(options.device)
+    log, renderer, tokenizer = Log(work, "clip"), Renderer(work, device), load_tokenizer(work)
+    torch.manual_seed(options.seed)
+    clip = build_clip(tokenizer).to(device).train()
+    optimiser = torch.optim.AdamW(clip.parameters(), lr=options.rate, betas=(0.9, 0.98), weight_decay=0.05)
+    path, step = work / "checkpoints" / "clip.pt", 0
+    if saved := checkpoint.load(path):
+        clip.load_state_dict(saved["clip"])
+        optimiser.load_state_dict(saved["optimiser"])
+        step = saved["step"]
+        log(f"goes on from step {step}")
+    save_due, tell_due = checkpoint.Every(120), checkpoint.Every(60)
+    seen, since, losses = 0, time.monotonic(), []
+
+    def keep() -> None:
+        checkpoint.save(path, {"clip": clip.state_dict(), "optimiser": optimiser.state_dict(), "step": step})
+
+    while step < options.steps:
+        rng = step_rng(options.seed, STAGE, step)
+        batch = renderer.scenes(rng, options.batch)
+        near = [caption(one_word_changed(spec, rng), rng) for spec in batch.specs]
+        ids = token_ids(tokenizer, batch.captions + near).to(device)
+        n = options.batch
+        same = (ids[:n, None] == ids[None, :n]).all(-1) & ~torch.eye(n, dtype=torch.bool, device=device)
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(step, options.rate, 60, options.steps, options.cooldown)
+        with precision(device):
+            pictures, texts = encode_images(clip, batch.images), encode_text(clip, ids)
+        loss = contrast(pictures, texts[:n], texts[n:], clip.logit_scale.exp().clamp(max=100), same)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(clip.parameters(), 1.0)
+        optimiser.step()
+        step, seen = step + 1, seen + n
+        losses.append(float(loss.detach()))
+        if save_due.due():
+            keep()
+            log(f"step {step}: right caption of 500 {judge(clip, tokenizer, renderer):.1%}")
+        if tell_due.due():
+            rate = seen / (time.monotonic() - since)
+            log(f"step {step} loss {np.mean(losses[-50:]):.4f} {rate:.1f} scenes/s")
+            seen, since = 0, time.monotonic()
+    keep()
+    log(f"done at {step}: right caption of 500 {judge(clip, tokenizer, renderer):.1%}")
+
+
+if __name__ == "__main__":
+    main()
