@@ -1,0 +1,251 @@
+"""A taught concept and its file: one small .safetensors, read back exactly, refused when anything is odd.
+
+The file holds ``target_input``, ``embedding`` and ``layers``, whose columns are all attention layers side by side
+(which are they, and how wide, says the metadata's ``layers``) and whose rows are the values and, if they were trained,
+the keys. With locked keys there is ``superclass_encoding`` instead, from which the base recomputes them.
+Dataclass and format live together because they change together; neither ever looks at a model.
+Importing this, and reading metadata, needs no torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from perfusion_core.concept_metadata import FORMAT_VERSION, ConceptMetadata, describe, parse_description, validate_name
+from perfusion_core.container import (
+    MAX_FILE_BYTES,
+    ContainerError,
+    FloatArray,
+    Header,
+    container_bytes,
+    parse_json,
+    read_arrays,
+    read_header,
+    regular_file_size,
+    require_size,
+)
+from perfusion_core.errors import ConceptError
+from perfusion_core.files import write_atomic
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Concept",
+    "ConceptMetadata",
+    "Precision",
+    "concept_bytes",
+    "concept_from_bytes",
+    "load_concept",
+    "read_metadata",
+    "save_concept",
+    "validate_name",
+]
+
+Precision = Literal["float32", "float16"]
+_TEXT_KEY = "perfusion_concept"
+# Real encodings and targets stay below some hundred; a larger number is damage or an attempt to drown the picture.
+_LARGEST_NUMBER = 10_000.0
+
+
+@dataclass(frozen=True, eq=False)
+class Concept:
+    """What teaching yields; D is the text width, O a layer's output width. Tensors are kept as float32 on the CPU.
+
+    target_input (D,): where the concept lives among text encodings. embedding (D,): the placeholder's word embedding.
+    values: attention module's path in the denoiser -> (O,) what its value projection emits for the concept.
+    keys: the same for key projections, or None when they are locked to ``superclass_encoding`` (D,), the encoding of
+    the superclass word in the concept's place. Exactly one of the two is there. Raises ConceptError on anything else.
+    """
+
+    metadata: ConceptMetadata
+    target_input: Tensor
+    embedding: Tensor
+    superclass_encoding: Tensor | None
+    values: Mapping[str, Tensor]
+    keys: Mapping[str, Tensor] | None = None
+
+    def __post_init__(self) -> None:
+        for field in ("target_input", "embedding", "superclass_encoding"):
+            object.__setattr__(self, field, _kept(getattr(self, field)))
+        for field in ("values", "keys"):
+            layers = getattr(self, field)
+            if layers is not None:
+                object.__setattr__(self, field, {path: _kept(layers[path]) for path in sorted(layers)})
+        _require_sound(_arrays(self), {path: len(value) for path, value in self.values.items()})
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name
+
+    @property
+    def superclass(self) -> str:
+        return self.metadata.superclass
+
+    @property
+    def placeholder(self) -> str:
+        """How a prompt mentions it."""
+        return f"<{self.name}>"
+
+    @cached_property
+    def content_hash(self) -> str:
+        """sha256, in hex, of all that decides its pictures at given gates: equal for a renamed or annotated copy."""
+        facts = self.metadata.model_dump(
+            mode="json", include={"superclass", "base_fingerprint", "covariance_fingerprint", "temperature", "removal"}
+        )
+        facts["layers"] = {path: len(value) for path, value in self.values.items()}
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+        for name, array in _arrays(self).items():
+            digest.update(name.encode() + array.astype("<f4").tobytes())
+        return digest.hexdigest()
+
+    def with_metadata(self, **changes: Any) -> Concept:
+        """The same concept with some metadata changed; checked as when it was made."""
+        return replace(self, metadata=self.metadata.changed(**changes))
+
+
+def save_concept(concept: Concept, path: str | Path, precision: Precision = "float32") -> None:
+    """Write the file atomically. "float16" is the compact form: half the size, without the thumbnail.
+
+    Raises PerfusionError when the place cannot be written to.
+    """
+    write_atomic(path, concept_bytes(concept, precision))
+
+
+def load_concept(path: str | Path) -> Concept:
+    """Read a file back. Raises ConceptError, naming the file and the reason, on anything but a sound concept."""
+    path = Path(path)
+    try:
+        require_size(regular_file_size(path))
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+        return _decode(content)
+    except ConceptError as error:
+        raise _refusal(path.name, error) from error
+    except OSError as error:
+        raise _refusal(path.name, ContainerError(f"it cannot be read ({error.strerror})")) from error
+
+
+def read_metadata(path: str | Path) -> ConceptMetadata:
+    """The metadata alone, from the header alone and without torch. Raises ConceptError like ``load_concept``."""
+    path = Path(path)
+    try:
+        size = regular_file_size(path)
+        with path.open("rb") as file:
+            return _described(read_header(file, size))[0]
+    except ConceptError as error:
+        raise _refusal(path.name, error) from error
+    except OSError as error:
+        raise _refusal(path.name, ContainerError(f"it cannot be read ({error.strerror})")) from error
+
+
+def concept_bytes(concept: Concept, precision: Precision = "float32") -> bytes:
+    """The file's content; the same bytes for the same concept."""
+    metadata = concept.metadata if precision == "float32" else concept.metadata.changed(thumbnail=None)
+    described = describe(metadata, {path: len(value) for path, value in concept.values.items()})
+    text = json.dumps(described, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    arrays = {name: array.astype(precision) for name, array in _arrays(concept).items()}
+    return container_bytes({_TEXT_KEY: text}, arrays)
+
+
+def concept_from_bytes(content: bytes, source: str = "the file") -> Concept:
+    """The inverse of ``concept_bytes``; ``source`` names the content in a refusal. Raises ConceptError."""
+    try:
+        return _decode(content)
+    except ConceptError as error:
+        raise _refusal(source, error) from error
+
+
+def _decode(content: bytes) -> Concept:
+    import torch
+
+    header = read_header(io.BytesIO(content), len(content))
+    metadata, layers = _described(header)
+    arrays = read_arrays(content, header)
+    _require_sound(arrays, layers)
+    tensors = {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
+    rows = [dict(zip(layers, row.split(list(layers.values())), strict=True)) for row in tensors["layers"]]
+    return Concept(
+        metadata=metadata,
+        target_input=tensors["target_input"],
+        embedding=tensors["embedding"],
+        superclass_encoding=tensors.get("superclass_encoding"),
+        values=rows[0],
+        keys=rows[1] if len(rows) == 2 else None,
+    )
+
+
+def _described(header: Header) -> tuple[ConceptMetadata, dict[str, int]]:
+    """Metadata and layer widths from a header, which must describe exactly a concept's tensors."""
+    if set(header.text) != {_TEXT_KEY}:
+        raise ContainerError("it is not a Perfusion concept (it may be another kind of .safetensors, such as a LoRA)")
+    metadata, layers = parse_description(parse_json(header.text[_TEXT_KEY]))
+    _require_tensor_set({name: entry.shape for name, entry in header.tensors.items()}, layers)
+    if len({entry.dtype for entry in header.tensors.values()}) != 1:
+        raise ContainerError("its tensors are of different types")
+    return metadata, layers
+
+
+def _arrays(concept: Concept) -> dict[str, FloatArray]:
+    """The tensors as the file holds them, in float32."""
+    rows = [concept.values] if concept.keys is None else [concept.values, concept.keys]
+    if any(row.keys() != concept.values.keys() for row in rows):
+        raise ContainerError("its keys and its values are not of the same layers")
+    if not concept.values:
+        raise ContainerError("it has no layers")
+    widths = [[value.shape for value in row.values()] for row in rows]
+    if any(row != widths[0] for row in widths) or any(len(shape) != 1 for shape in widths[0]):
+        raise ContainerError("the targets of its layers are not vectors of one width")
+    arrays: dict[str, FloatArray] = {
+        "target_input": concept.target_input.numpy(),
+        "embedding": concept.embedding.numpy(),
+        "layers": np.stack([np.concatenate([value.numpy() for value in row.values()]) for row in rows]),
+    }
+    if concept.superclass_encoding is not None:
+        arrays["superclass_encoding"] = concept.superclass_encoding.numpy()
+    return arrays
+
+
+def _require_sound(arrays: Mapping[str, FloatArray], layers: Mapping[str, int]) -> None:
+    """Exactly a concept's tensors, of fitting shapes, holding plausible numbers."""
+    _require_tensor_set({name: array.shape for name, array in arrays.items()}, layers)
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise ContainerError(f"its {name} holds NaN or infinite numbers")
+        if np.abs(array).max() > _LARGEST_NUMBER:
+            raise ContainerError(f"its {name} holds absurdly large numbers")
+    if not arrays["target_input"].any():
+        raise ContainerError("its target_input is all zero")
+
+
+def _require_tensor_set(shapes: Mapping[str, tuple[int, ...]], layers: Mapping[str, int]) -> None:
+    vectors = {"target_input", "embedding"}
+    table = shapes.get("layers", ())
+    if len(table) != 2 or table[0] not in (1, 2) or table[1] != sum(layers.values()):
+        raise ContainerError("its layer table does not fit the layers it names")
+    if table[0] == 1:
+        vectors.add("superclass_encoding")
+    if set(shapes) != vectors | {"layers"}:
+        raise ContainerError("it does not hold exactly the tensors of a concept")
+    if len({shapes[name] for name in vectors}) != 1 or len(shapes["embedding"]) != 1:
+        raise ContainerError("its text vectors are not of one width")
+
+
+def _kept(tensor: Tensor | None) -> Tensor | None:
+    # a copy: a trainer goes on changing its parameters in place
+    return None if tensor is None else tensor.detach().cpu().float().clone().contiguous()
+
+
+def _refusal(source: str, reason: ConceptError) -> ConceptError:
+    shown = "".join(c if c.isprintable() else "?" for c in source[:100])
+    return ConceptError(f"“{shown}” was refused: {reason}. Nothing was changed; ask for a fresh copy of the file.")

@@ -1,0 +1,180 @@
+"""What a concept file says about itself: strict, versioned, safe to show. Needs no torch."""
+
+from __future__ import annotations
+
+import base64
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from perfusion_core.container import ContainerError
+from perfusion_core.edit.removal import Removal
+from perfusion_core.errors import ConceptError
+
+FORMAT_VERSION = 1
+MAX_NAME_LENGTH = 40
+_MAX_THUMBNAIL_CHARACTERS = 24_000
+_MAX_LAYERS, _MAX_LAYER_WIDTH = 512, 65_536
+_LAYER_PATH = re.compile(r"[A-Za-z0-9_]{1,40}(\.[A-Za-z0-9_]{1,40}){0,15}")
+
+
+def validate_name(text: str) -> str:
+    """The canonical form of a concept's name, in which names are compared: case-folded, NFKC.
+
+    Letters and digits of any script, - and _; 1 to 40 of them, a letter or digit first. Raises ConceptError.
+    """
+    canonical = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    if not 1 <= len(canonical) <= MAX_NAME_LENGTH:
+        raise ConceptError(
+            f"A name needs 1 to {MAX_NAME_LENGTH} letters or digits, and this one has {len(canonical)}. "
+            "Choose a shorter word, such as biscuit." if canonical else "The name is empty. Choose one, such as biscuit."
+        )
+    # Marks are part of a letter in many scripts (the vowels of Hindi or Thai), but cannot start a word.
+    if not _is_letter_or_digit(canonical[0]) or not all(
+        _is_letter_or_digit(c) or c in "-_" or unicodedata.category(c) in ("Mn", "Mc") for c in canonical
+    ):
+        raise ConceptError(
+            "A name may hold letters, digits, - and _ only, and starts with a letter or digit. "
+            "Choose one without spaces or other signs, such as biscuit or my-mug."
+        )
+    return canonical
+
+
+def _is_letter_or_digit(character: str) -> bool:
+    return unicodedata.category(character) in ("Lu", "Ll", "Lt", "Lm", "Lo", "Nd")
+
+
+def _canonical_name(name: str) -> str:
+    if validate_name(name) != name:
+        raise ValueError("the name is not in its canonical form")
+    return name
+
+
+def _printable(text: str) -> str:
+    # format characters (Cf) could hide or turn around what a list shows
+    if any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") and c != "\n" for c in text):
+        raise ValueError("holds characters that cannot be shown")
+    return text
+
+
+def _one_line(text: str) -> str:
+    if "\n" in text or "<" in text or ">" in text:
+        raise ValueError("holds a line break or an angle bracket")
+    return text
+
+
+def _moment(text: str) -> str:
+    if datetime.fromisoformat(text.replace("Z", "+00:00")).tzinfo is None:
+        raise ValueError("has no time zone")
+    return text
+
+
+def _webp(text: str) -> str:
+    picture = base64.b64decode(text, validate=True)
+    if picture[:4] != b"RIFF" or picture[8:12] != b"WEBP":
+        raise ValueError("is not a WebP picture")
+    return text
+
+
+_Text = Annotated[str, AfterValidator(_printable)]
+_Line = Annotated[_Text, AfterValidator(_one_line)]
+_Label = Annotated[_Line, Field(min_length=1, max_length=200)]
+_Key = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,40}$")]
+_Setting = Annotated[_Line, Field(max_length=500)] | Annotated[int, Field(ge=-(2**63), lt=2**63)] | float | bool
+_Bias = Annotated[float, Field(ge=-1.0, le=3.0)]
+
+
+class ConceptMetadata(BaseModel):
+    """Facts about a concept. Unknown fields are refused, since they may change the mathematics."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+    format_version: Literal[1] = FORMAT_VERSION
+    name: Annotated[str, AfterValidator(_canonical_name)]
+    superclass: Annotated[_Line, Field(min_length=1, max_length=60)]
+    base: _Label
+    base_fingerprint: _Label
+    covariance_fingerprint: _Label
+    prediction_type: Literal["epsilon", "v_prediction", "sample"] | None = None
+    recipe: Annotated[dict[_Key, _Setting], Field(max_length=64)]
+    scores: Annotated[dict[_Key, float], Field(max_length=32)]
+    bias: dict[Literal["local", "global"], _Bias]
+    temperature: Annotated[float, Field(ge=0.001, le=10.0)]
+    removal: Removal
+    token_similarity: Annotated[float, Field(ge=-100.0, le=100.0)]
+    created_at: Annotated[str, Field(max_length=40), AfterValidator(_moment)]
+    created_by: _Label
+    notes: Annotated[_Text, Field(max_length=2000)] = ""
+    thumbnail: Annotated[str, Field(max_length=_MAX_THUMBNAIL_CHARACTERS), AfterValidator(_webp)] | None = None
+
+    def __init__(self, /, **fields: Any) -> None:
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            raise ContainerError(_first_problem(error)) from error
+
+    def changed(self, **changes: Any) -> ConceptMetadata:
+        """A copy with some fields changed, checked as a whole. Raises ConceptError."""
+        return ConceptMetadata(**{**self.model_dump(), **changes})
+
+
+def describe(metadata: ConceptMetadata, layers: Mapping[str, int]) -> dict[str, Any]:
+    """What the file says: the metadata, and its layers' widths under their paths less the ending they share.
+
+    In Stable Diffusion 1.5 that ending, repeated sixteen times, would make the compact form 1.4 % larger.
+    """
+    ending = _common_ending(layers)
+    return {
+        **metadata.model_dump(mode="json", exclude_defaults=True),
+        "format_version": metadata.format_version,
+        "layers": {path.removesuffix(ending): width for path, width in layers.items()},
+        "layer_ending": ending,
+    }
+
+
+def parse_description(fields: dict[str, Any]) -> tuple[ConceptMetadata, dict[str, int]]:
+    """The inverse of ``describe``. Raises ConceptError; the format version is judged first."""
+    version = fields.get("format_version")
+    if type(version) is not int or version < 1:
+        raise ContainerError("it does not say which format version it is")
+    if version > FORMAT_VERSION:
+        raise ContainerError(
+            f"it was made by a newer version of Perfusion Studio (format {version}, this one reads {FORMAT_VERSION}); "
+            "update to open it"
+        )
+    layers, ending = fields.pop("layers", None), fields.pop("layer_ending", "")
+    return ConceptMetadata(**fields), _layer_widths(layers, ending)
+
+
+def _common_ending(paths: Iterable[str]) -> str:
+    """The dotted parts all paths end with, leaving each at least one part: ".transformer_blocks.0.attn2"."""
+    shared: list[str] = []
+    for parts in zip(*(path.split(".")[:0:-1] for path in paths), strict=False):
+        if len(set(parts)) > 1:
+            break
+        shared.insert(0, f".{parts[0]}")
+    return "".join(shared)
+
+
+def _layer_widths(layers: object, ending: object) -> dict[str, int]:
+    if not isinstance(layers, Mapping) or not 1 <= len(layers) <= _MAX_LAYERS:
+        raise ContainerError("it does not name its layers")
+    widths: dict[str, int] = {}
+    for beginning, width in layers.items():
+        path = f"{beginning}{ending}"
+        sized = type(width) is int and 1 <= width <= _MAX_LAYER_WIDTH
+        if not _LAYER_PATH.fullmatch(path) or not sized:
+            raise ContainerError("it names a layer that cannot exist")
+        widths[path] = width
+    return widths
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(str(part) for part in problem["loc"][:2])[:60]
+    shown = "".join(c if c.isprintable() else "?" for c in place)
+    return f"its metadata is not valid: “{shown}”: {problem['msg']}"

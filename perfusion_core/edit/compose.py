@@ -1,0 +1,108 @@
+"""Several concepts, trained apart, in one projection (the paper's Appendix B).
+
+Every token loses its component in span(i*_1 … i*_n), taken in the C⁻¹ metric, and gains every concept's gated o*.
+With G_jk = ⟨i*_j, i*_k⟩ that component is Σ_j c_j i*_j where G c = (⟨i*_j, e⟩)_j: the same as the paper's
+Cholesky + QR route without needing either. Row j is divided by G_jj, so the right side is the similarities:
+
+    (I + R) c = sim,            R_jk = G_jk / G_jj off the diagonal, 0 on it               removal="paper"
+    (I + R diag(gate)) x = sim,  c = gate ∘ x                                              removal="gated"
+
+The second removes the component in the span of the concepts that are *open*, smoothly: with all gates open it is the
+first, with one concept it is gate·sim, and a concept whose gate is closed drops out of the system altogether, so
+loading a concept that a prompt does not use changes nothing.
+Glossary of symbols: see ``gate.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from perfusion_core.edit.gate import Removal, gate, probe
+from perfusion_core.errors import ConceptError
+
+# Below this, the removal coefficients are amplified a hundredfold and noise takes over the picture.
+SMALLEST_SEPARATION = 0.01
+
+
+@dataclass(frozen=True)
+class EditCoefficients:
+    """What the edit does to every token, the same in every layer.
+
+    gates (B, T, n): how much of each concept's o* is added. removal (B, T, n): how much of each i* is taken out.
+    """
+
+    gates: Tensor
+    removal: Tensor
+
+
+def coefficients(
+    encoding: Tensor,
+    i_stars: Tensor,
+    inverse_covariance: Tensor,
+    bias: Tensor,
+    temperature: Tensor,
+    removal: Removal,
+    names: Sequence[str] = (),
+) -> EditCoefficients:
+    """Gates and removal coefficients of n concepts for every token.
+
+    Shape: encoding (B, T, D), i_stars (n, D), inverse_covariance (D, D), bias (n,) or (B, n), temperature (n,) or
+    (B, n) -> two of (B, T, n). ``names`` only serve the message.
+    Raises ConceptError when two concepts share (nearly) one i*, so that they cannot be told apart.
+    """
+    similarities = encoding @ probe(i_stars, inverse_covariance).mT  # (B, T, n)
+    opening = gate(similarities, _over_tokens(bias), _over_tokens(temperature))
+    count = i_stars.shape[0]
+    if count == 1:
+        return EditCoefficients(opening, similarities if removal == "paper" else opening * similarities)
+    overlap = _overlap(i_stars, inverse_covariance, names)  # (n, n): R
+    identity = torch.eye(count, dtype=overlap.dtype, device=overlap.device)
+    if removal == "paper":
+        return EditCoefficients(opening, torch.linalg.solve(identity + overlap, similarities.mT).mT)
+    system = identity + overlap * opening.unsqueeze(-2)  # (B, T, n, n)
+    solved = torch.linalg.solve(system, similarities.unsqueeze(-1)).squeeze(-1)
+    return EditCoefficients(opening, opening * solved)
+
+
+def apply_edit(
+    projected: Tensor, coefficients: EditCoefficients, o_stars: Tensor, projected_i_stars: Tensor
+) -> Tensor:
+    """W e + Σ_j gate_j o*_j − Σ_j c_j W i*_j, computed in the coefficients' precision, returned in that of W e.
+
+    Shape: projected (B, T, O), o_stars (n, O), projected_i_stars (n, O) = W i*_j -> (B, T, O).
+    """
+    gates, removal = coefficients.gates, coefficients.removal
+    change = gates @ o_stars.to(gates.dtype) - removal @ projected_i_stars.to(gates.dtype)
+    return (projected + change).to(projected.dtype)
+
+
+def _over_tokens(setting: Tensor) -> Tensor:
+    """(n,) stays; (B, n) becomes (B, 1, n)."""
+    return setting if setting.ndim < 2 else setting.unsqueeze(-2)
+
+
+def _overlap(i_stars: Tensor, inverse_covariance: Tensor, names: Sequence[str]) -> Tensor:
+    gram = i_stars @ inverse_covariance @ i_stars.mT
+    energy = gram.diagonal()
+    with torch.no_grad():
+        scale = energy.rsqrt()
+        _require_separate(scale.unsqueeze(1) * gram * scale, names)
+    return gram / energy.unsqueeze(1) - torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+
+
+def _require_separate(correlation: Tensor, names: Sequence[str]) -> None:
+    """correlation (n, n), ones on its diagonal; its smallest eigenvalue says how far apart the concepts are."""
+    if bool(torch.linalg.eigvalsh(correlation)[0] >= SMALLEST_SEPARATION):
+        return
+    count = len(correlation)
+    closest = int((correlation - 2 * torch.eye(count).to(correlation)).argmax())
+    pair = sorted(divmod(closest, count))
+    first, second = (names[k] if names else f"number {k + 1}" for k in pair)
+    raise ConceptError(
+        f"The concepts {first} and {second} were learned as nearly the same thing and cannot be told apart in one "
+        "picture. Leave one out, or teach one of them again with a different kind of thing or for longer."
+    )

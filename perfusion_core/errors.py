@@ -1,0 +1,35 @@
+"""What can go wrong in a way the user can act on.
+
+Every message says what is wrong, names the thing, and ends with the next step; it is shown to people as it is.
+A bug of ours is never one of these: that is an ``assert`` or an ordinary Python exception.
+"""
+
+from __future__ import annotations
+
+
+class PerfusionError(Exception):
+    """Something the user asked for cannot be done; the text says why and what to do next."""
+
+
+class PhotoError(PerfusionError):
+    """A photo, or the set of photos, cannot be used."""
+
+
+class ConceptError(PerfusionError):
+    """A concept, its name or its file is refused."""
+
+
+class PromptError(PerfusionError):
+    """A prompt cannot be drawn as it is written."""
+
+
+class BaseModelError(PerfusionError):
+    """A base model is missing, not supported or does not fit."""
+
+
+class TrainingError(PerfusionError):
+    """Teaching cannot start, or had to stop."""
+
+
+class LibraryError(PerfusionError):
+    """The library cannot do that with what it holds."""
