@@ -1,0 +1,241 @@
+"""Load a base model, freeze it and say what it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import StableDiffusionPipeline
+
+from perfusion_core.errors import BaseModelError
+from perfusion_core.model.describe import BaseDescription, Projection, cross_attentions, describe
+from perfusion_core.model.fingerprint import base_fingerprint, text_fingerprint
+from perfusion_core.model.listing import (
+    POCKET,
+    BaseListing,
+    available_bases,
+    hub_cache_folder,
+    pocket_folder,
+    require_supported,
+)
+from perfusion_core.model.quiet import quiet_libraries
+
+__all__ = [
+    "BaseDescription",
+    "BaseListing",
+    "BaseModel",
+    "Projection",
+    "available_bases",
+    "cross_attentions",
+    "load_base",
+    "pocket_folder",
+]
+
+_HUB_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
+_PICKLES = {".ckpt", ".pt", ".pth", ".bin", ".pkl"}
+
+
+class BaseModel:
+    """A frozen Stable Diffusion model: the stock pipeline, and the facts about it.
+
+    `dtype` is the precision of denoiser and autoencoder; the text encoder always stays in float32, since
+    the gates are computed from its output. With another `dtype`, run the pipeline inside `applied(...)`.
+    """
+
+    def __init__(
+        self,
+        id: str,
+        pipeline: StableDiffusionPipeline,
+        *,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        folder: Path | None = None,
+    ) -> None:
+        self.id = id
+        self.pipeline = pipeline
+        self.folder = folder
+        self.device = torch.device(device)
+        self.dtype = dtype
+        self.description: BaseDescription = describe(pipeline)
+        if self.unet.config.in_channels != self.description.latent_channels:
+            raise BaseModelError(
+                f"{id} is an inpainting or editing model, which is not supported yet. Use the plain model it was made from."
+            )
+        # Taken before rounding to a smaller precision, so that it does not depend on the machine.
+        self.text_fingerprint = text_fingerprint(self.text_encoder)
+        self.fingerprint = base_fingerprint(self.text_encoder, self.unet)
+        for module in (self.text_encoder, self.unet, self.vae):
+            module.eval().requires_grad_(False)
+        with quiet_libraries():  # diffusers warns of a cast even where nothing is cast
+            self.text_encoder.to(self.device, torch.float32)
+            self.unet.to(self.device, dtype)
+            self.vae.to(self.device, dtype)
+        pipeline.set_progress_bar_config(disable=True)
+
+    @property
+    def tokenizer(self) -> Any:
+        return self.pipeline.tokenizer
+
+    @property
+    def text_encoder(self) -> Any:
+        return self.pipeline.text_encoder
+
+    @property
+    def unet(self) -> Any:
+        return self.pipeline.unet
+
+    @property
+    def vae(self) -> Any:
+        return self.pipeline.vae
+
+    @property
+    def scheduler(self) -> Any:
+        return self.pipeline.scheduler
+
+    @cached_property
+    def prompts(self) -> Any:
+        """A PromptEncoder over this base's text encoder."""
+        from perfusion_core.model.text import PromptEncoder
+
+        return PromptEncoder(self)
+
+
+def load_base(
+    reference: str | Path = POCKET,
+    *,
+    device: str = "auto",
+    dtype: str | torch.dtype = "auto",
+    models_dir: str | Path | None = None,
+) -> BaseModel:
+    """Load a base model, frozen and in evaluation mode.
+
+    `reference` is "pocket", a diffusers folder, a single .safetensors checkpoint, a name in `models_dir`, or a
+    Hugging Face id (from the cache, else downloaded). Only safetensors are read and no code of a model is run.
+    Raises BaseModelError, saying what to do, for anything that cannot be loaded.
+    """
+    device, precision = _device(device), _precision(dtype, _device(device))
+    path = _on_disk(str(reference), models_dir)
+    if path is None:
+        return BaseModel(str(reference), _from_hub(str(reference)), device=device, dtype=precision)
+    if path.is_dir():
+        name = POCKET if str(reference) == POCKET else path.name
+        return BaseModel(name, _from_folder(path, name), device=device, dtype=precision, folder=path)
+    if path.suffix.lower() in _PICKLES:
+        raise BaseModelError(
+            f"{path.name} is in an old format that can run code when opened, so it is not read. "
+            "Get the model as .safetensors."
+        )
+    if path.suffix.lower() != ".safetensors":
+        raise BaseModelError(
+            f"{path.name} is not a model file. Choose a .safetensors file or a diffusers folder."
+        )
+    from perfusion_core.model.single_file import load_single_file
+
+    with _named_failure(path.name):
+        return BaseModel(path.stem, load_single_file(path), device=device, dtype=precision)
+
+
+def _on_disk(reference: str, models_dir: str | Path | None) -> Path | None:
+    """The folder or file meant, None for a hub id."""
+    if reference == POCKET:
+        folder = pocket_folder()
+        if not (folder / "model_index.json").is_file():
+            raise BaseModelError(
+                f"The bundled pocket model is missing from {folder}. Get the project again with its assets, "
+                "or choose another base with --base."
+            )
+        return folder
+    near = [Path(reference).expanduser()]
+    if models_dir:
+        near += [Path(models_dir) / reference, Path(models_dir) / f"{reference}.safetensors"]
+    for path in near:
+        if path.exists():
+            return path
+    if _HUB_ID.fullmatch(reference) and not reference.startswith("."):
+        return None
+    raise BaseModelError(
+        f"There is no base model at {reference}. Give “pocket”, a diffusers folder, a .safetensors file, or a "
+        "Hugging Face id such as stable-diffusion-v1-5/stable-diffusion-v1-5."
+    )
+
+
+def _from_folder(folder: Path, name: str) -> StableDiffusionPipeline:
+    require_supported(folder, name)
+    with _named_failure(name), quiet_libraries():
+        return _loaded(folder, local_files_only=True)
+
+
+def _from_hub(reference: str) -> StableDiffusionPipeline:
+    from huggingface_hub import hf_hub_download
+
+    try:  # the small index first, so that an unsupported model is not downloaded
+        index = hf_hub_download(reference, "model_index.json", cache_dir=hub_cache_folder())
+    except Exception as error:  # offline, unknown, gated, a proxy's refusal: one advice fits all
+        raise BaseModelError(
+            f"{reference} is not on this machine and could not be fetched ({_first_line(error)}). Connect to the "
+            "internet, or put the model's diffusers folder or .safetensors file on this machine and give its path."
+        ) from error
+    require_supported(Path(index).parent, reference)
+    with _named_failure(reference), quiet_libraries(bars=True):
+        return _loaded(reference, cache_dir=hub_cache_folder())
+
+
+def _loaded(source: str | Path, **where: Any) -> StableDiffusionPipeline:
+    return StableDiffusionPipeline.from_pretrained(
+        source,
+        dtype=torch.float32,
+        use_safetensors=True,
+        safety_checker=None,
+        requires_safety_checker=False,
+        feature_extractor=None,
+        image_encoder=None,
+        **where,
+    )
+
+
+@contextmanager
+def _named_failure(name: str) -> Iterator[None]:
+    """Turn whatever a library raises while loading into words about this model."""
+    try:
+        yield
+    except BaseModelError:
+        raise
+    except torch.OutOfMemoryError as error:
+        raise BaseModelError(
+            f"{name} does not fit in memory. Close other programs or choose a smaller base."
+        ) from error
+    except Exception as error:  # a damaged download fails in a dozen ways, all of them the file's fault
+        raise BaseModelError(
+            f"{name} could not be loaded ({_first_line(error)}). Its files may be incomplete or not safetensors; "
+            "download it again as safetensors."
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__)[:200]
+
+
+def _device(device: str) -> str:
+    if device != "auto":
+        return device
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _precision(dtype: str | torch.dtype, device: str) -> torch.dtype:
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    if dtype == "auto":
+        return torch.float16 if device.startswith("cuda") else torch.float32
+    known = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+    known |= {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+    if dtype not in known:
+        raise BaseModelError(f"There is no precision called {dtype}. Use auto, fp32, fp16 or bf16.")
+    return known[dtype]

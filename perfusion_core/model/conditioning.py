@@ -1,0 +1,194 @@
+"""What `applied` puts in place of a pipeline's `encode_prompt`: prompts with concepts, and the edit's context."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from diffusers.utils import scale_lora_layers, unscale_lora_layers
+
+from perfusion_core.concept import Concept
+from perfusion_core.edit.gate import Removal
+from perfusion_core.errors import PromptError
+from perfusion_core.model.text import PromptEncoder, PromptEncoding, canonical
+
+if TYPE_CHECKING:
+    from perfusion_core.model.inject import Injection
+
+Lock = Literal["local", "global"]
+Biases = Mapping[str, float | Sequence[float]]
+
+DEFAULT_BIAS: dict[Lock, float] = {"local": 0.68, "global": 0.5}
+DEFAULT_REMOVAL: Removal = "gated"
+
+
+class PromptConditioning:
+    """Encodes a pipeline's prompts with concepts and tells the injection what to do to them.
+
+    `encoding` is the last PromptEncoding (None before the first call, or when embeddings were passed in):
+    callers read from it what was cut off and which concepts stand where.
+    """
+
+    def __init__(
+        self,
+        pipe: Any,
+        injection: Injection,
+        concepts: Sequence[Concept],
+        *,
+        lock: Lock,
+        removal: Removal | None,
+        biases: Biases,
+        temperature: float | Mapping[str, float] | None,
+    ) -> None:
+        if lock not in DEFAULT_BIAS:
+            raise PromptError(f"There is no lock called {lock}. Use local or global.")
+        self.injection = injection
+        self.encoding: PromptEncoding | None = None
+        self._pipe = pipe
+        self._original: Callable[..., Any] = pipe.encode_prompt
+        self._signature = inspect.signature(self._original)
+        self._encoder = PromptEncoder(pipe)
+        self._concepts = {concept.name: concept for concept in concepts}
+        self._lock: Lock = lock
+        self._removal: Removal = removal or _taught_removal(concepts)
+        self._biases = {_known(name, self._concepts): bias for name, bias in biases.items()}
+        self._temperature = torch.tensor([_temperature_of(c, temperature) for c in concepts])
+
+    def encode_prompt(self, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Called by the pipeline with the arguments of its own `encode_prompt`; returns what that returns."""
+        call = self._signature.bind(*args, **kwargs)
+        call.apply_defaults()
+        asked = call.arguments
+        with _text_lora_scale(self._pipe, asked.get("lora_scale")):
+            positive, positive_keys = self._positive(asked)
+            negative, negative_keys = self._negative(asked, positive.shape[0])
+        guided = bool(asked["do_classifier_free_guidance"])
+        self._set_context(
+            int(asked["num_images_per_prompt"]),
+            [negative, positive] if guided else [positive],
+            [negative_keys, positive_keys] if guided else [positive_keys],
+        )
+        asked.update(
+            prompt=None, prompt_embeds=positive, negative_prompt=None, negative_prompt_embeds=negative
+        )
+        encodings = self._original(*call.args, **call.kwargs)
+        dtype = self._pipe.unet.dtype
+        return tuple(e if e is None else e.to(dtype) for e in encodings)  # pyright: ignore[reportReturnType]
+
+    def _positive(self, asked: Mapping[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The prompts' encodings, and those their keys come from under the global lock. Shape: (P, T, D) each."""
+        given = asked.get("prompt_embeds")
+        if given is not None:
+            if self._lock == "global" and self._concepts:
+                raise PromptError("The global lock needs the prompt as text. Pass prompt, not prompt_embeds.")
+            self.encoding = None
+            return given.float(), given.float()
+        self.encoding = self._encode(asked["prompt"], asked.get("clip_skip"))
+        return self.encoding.encoding, self.encoding.superclass_encoding
+
+    def _negative(self, asked: Mapping[str, Any], count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        given = asked.get("negative_prompt_embeds")
+        if given is not None:
+            return given.float(), given.float()
+        prompt = asked.get("negative_prompt") or ""
+        prompts = [prompt] * count if isinstance(prompt, str) else list(prompt)
+        if len(prompts) != count:
+            raise PromptError(
+                f"There are {count} prompts but {len(prompts)} negative prompts. Give as many of each."
+            )
+        found = self._encode(prompts, None, allow_empty=True)
+        return found.encoding, found.superclass_encoding
+
+    def _encode(
+        self, prompt: str | Sequence[str], clip_skip: int | None, *, allow_empty: bool = False
+    ) -> PromptEncoding:
+        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        if hasattr(self._pipe, "maybe_convert_prompt"):  # textual inversions of several vectors
+            prompts = self._pipe.maybe_convert_prompt(prompts, self._pipe.tokenizer)
+        return self._encoder.encode(
+            prompts,
+            self._concepts,
+            clip_skip=clip_skip,
+            superclass=self._lock == "global",
+            allow_empty=allow_empty,
+        )
+
+    def _set_context(
+        self, images_per_prompt: int, encodings: list[torch.Tensor], key_encodings: list[torch.Tensor]
+    ) -> None:
+        if not self._concepts:
+            return
+        rows = torch.cat(encodings).repeat_interleave(images_per_prompt, dim=0)
+        keys = torch.cat(key_encodings).repeat_interleave(images_per_prompt, dim=0)
+        images = encodings[-1].shape[0] * images_per_prompt
+        image_bias = self._image_biases(images, images_per_prompt)
+        plain_bias = torch.tensor([self._own_bias(name) for name in self._concepts])
+        others = plain_bias.expand(rows.shape[0] - images, -1)
+        with torch.no_grad():
+            context = self.injection.context_for(
+                rows,
+                bias=torch.cat([others, image_bias]),
+                temperature=self._temperature,
+                removal=self._removal,
+                key_encoding=keys if self._lock == "global" else None,
+            )
+        self.injection.set_context(context)
+
+    def _image_biases(self, images: int, images_per_prompt: int) -> torch.Tensor:
+        """The gate bias of every image and concept. Shape: (images, n)."""
+        columns: list[list[float]] = []
+        for name in self._concepts:
+            given = self._biases.get(name)
+            if isinstance(given, Sequence):
+                if len(given) != images:
+                    raise PromptError(
+                        f"{name} has {len(given)} biases for {images} images. Give one per image."
+                    )
+                columns.append([float(bias) for bias in given])
+                continue
+            written = self.encoding.bias_overrides if self.encoding else [{}] * (images // images_per_prompt)
+            own = self._own_bias(name)
+            columns.append([found.get(name, own) for found in written for _ in range(images_per_prompt)])
+        return torch.tensor(columns).T
+
+    def _own_bias(self, name: str) -> float:
+        given = self._biases.get(name)
+        if given is not None and not isinstance(given, Sequence):
+            return float(given)
+        return float(self._concepts[name].metadata.bias.get(self._lock, DEFAULT_BIAS[self._lock]))
+
+
+def _known(name: str, concepts: Mapping[str, Concept]) -> str:
+    for known in concepts:
+        if canonical(known) == canonical(name):
+            return known
+    raise PromptError(
+        f"A gate bias was given for {name}, which is not among the concepts: {', '.join(concepts)}."
+    )
+
+
+def _taught_removal(concepts: Sequence[Concept]) -> Removal:
+    taught = {concept.metadata.removal for concept in concepts}
+    return taught.pop() if len(taught) == 1 else DEFAULT_REMOVAL
+
+
+def _temperature_of(concept: Concept, given: float | Mapping[str, float] | None) -> float:
+    if isinstance(given, Mapping):
+        return float(given.get(concept.name, concept.metadata.temperature))
+    return float(concept.metadata.temperature if given is None else given)
+
+
+@contextmanager
+def _text_lora_scale(pipe: Any, scale: float | None) -> Iterator[None]:
+    """Scale LoRA layers of the text encoder for one encoding, as the pipeline would."""
+    if scale is None:
+        yield
+        return
+    scale_lora_layers(pipe.text_encoder, scale)
+    try:
+        yield
+    finally:
+        unscale_lora_layers(pipe.text_encoder, scale)

@@ -1,0 +1,119 @@
+"""Which base models are at hand. Reads names and small JSON files only; needs no torch."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from perfusion_core.errors import BaseModelError
+
+POCKET = "pocket"
+SUPPORTED_CLASSES = ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline")
+# Libraries a pipeline's parts may come from; anything else would be code from the model's own folder.
+_KNOWN_LIBRARIES = {"diffusers", "transformers", "stable_diffusion"}
+
+
+@dataclass(frozen=True)
+class BaseListing:
+    """A base model found on this machine; `reason` says why when it is not supported."""
+
+    id: str
+    title: str
+    path: Path
+    supported: bool
+    reason: str = ""
+
+
+def pocket_folder() -> Path:
+    """Where the bundled base model lies; the environment variable PERFUSION_POCKET points elsewhere."""
+    override = os.environ.get("PERFUSION_POCKET")
+    return Path(override) if override else Path(__file__).parents[2] / "assets" / "pocket"
+
+
+def hub_cache_folder() -> Path:
+    """Where Hugging Face libraries keep downloaded models."""
+    if "HF_HUB_CACHE" in os.environ:
+        return Path(os.environ["HF_HUB_CACHE"])
+    return Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface")) / "hub"
+
+
+def available_bases(models_dir: str | Path | None = None) -> list[BaseListing]:
+    """The bundled model, those in `models_dir` (folders and .safetensors files), those in the hub's cache."""
+    found: list[BaseListing] = []
+    if (pocket_folder() / "model_index.json").is_file():
+        found.append(_listing(POCKET, "Pocket, the bundled small model", pocket_folder()))
+    folder = Path(models_dir) if models_dir else None
+    for path in sorted(folder.iterdir()) if folder and folder.is_dir() else ():
+        if (path / "model_index.json").is_file():
+            found.append(_listing(str(path), path.name, path))
+        elif path.suffix == ".safetensors" and path.is_file():
+            found.append(BaseListing(str(path), path.stem, path, True))
+    for path in sorted(hub_cache_folder().glob("models--*/snapshots/*/model_index.json")):
+        name = path.parents[2].name.removeprefix("models--").replace("--", "/")
+        if all(base.id != name for base in found):
+            found.append(_listing(name, name, path.parent))
+    return found
+
+
+def _listing(reference: str, title: str, folder: Path) -> BaseListing:
+    try:
+        require_supported(folder, title)
+    except BaseModelError as error:
+        return BaseListing(reference, title, folder, False, str(error))
+    return BaseListing(reference, title, folder, True)
+
+
+def require_supported(folder: Path, name: str) -> None:
+    """Raise BaseModelError unless the folder holds a pipeline this project can edit, without code of its own."""
+    index = _read_index(folder, name)
+    kind = index.get("_class_name")
+    if kind not in SUPPORTED_CLASSES:
+        raise BaseModelError(
+            f"{name} is {_spoken(kind)}, which is not supported yet. Use a Stable Diffusion 1.x or 2.x model."
+        )
+    for part, source in index.items():
+        if (
+            isinstance(source, list)
+            and source
+            and source[0] is not None
+            and source[0] not in _KNOWN_LIBRARIES
+        ):
+            raise BaseModelError(
+                f"{name} brings code of its own for its {part}, which is never run. Use a model without it."
+            )
+
+
+def _read_index(folder: Path, name: str) -> dict[str, Any]:
+    try:
+        index = json.loads((folder / "model_index.json").read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise BaseModelError(
+            f"{name} is a folder without model_index.json, so it is not a diffusers model. "
+            "Choose the folder that holds model_index.json, or a single .safetensors checkpoint."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise BaseModelError(
+            f"{name}: its model_index.json cannot be read. Download the model again."
+        ) from error
+    if not isinstance(index, dict):
+        raise BaseModelError(f"{name}: its model_index.json is not a description. Download the model again.")
+    return index
+
+
+def _spoken(kind: Any) -> str:
+    text = str(kind)
+    if "Inpaint" in text:
+        return f"an inpainting model ({text})"
+    families = {
+        "StableDiffusionXL": "SDXL",
+        "StableDiffusion3": "Stable Diffusion 3",
+        "Flux": "Flux",
+        "PixArt": "PixArt",
+    }
+    for sign, family in families.items():
+        if text.startswith(sign):
+            return f"{family} ({text})"
+    return f"a {text}" if kind else "of an unknown kind"

@@ -1,0 +1,70 @@
+"""Concepts with random values that fit a base model, as if they had been taught on it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from perfusion_core.concept import Concept, ConceptMetadata
+from perfusion_core.model.base import BaseModel
+from perfusion_core.model.text import PromptEncoder
+
+
+def random_concept(
+    base: BaseModel,
+    name: str = "biscuit",
+    superclass: str = "dog",
+    seed: int = 0,
+    trained_keys: bool = False,
+    **metadata: Any,
+) -> Concept:
+    """A concept near its superclass: its input is where its own word lands in “a photo of a <name>”."""
+    generator = torch.Generator().manual_seed(seed)
+    encoder = PromptEncoder(base)
+    word = encoder.superclass_embedding(superclass)
+    embedding = word + word.std() * torch.randn(word.shape, generator=generator)
+    words = _Words(embedding, superclass)
+    found = encoder.encode([f"a photo of a <{name}>"], {name: words})
+    position = found.positions[0][name][0]
+    widths = base.description.output_widths
+
+    def outputs() -> dict[str, torch.Tensor]:
+        return {path: torch.randn(width, generator=generator) for path, width in widths.items()}
+
+    facts = {
+        "name": name,
+        "superclass": superclass,
+        "base": base.id,
+        "base_fingerprint": base.fingerprint,
+        "covariance_fingerprint": "none",
+        "recipe": {},
+        "scores": {},
+        "bias": {"local": 0.68, "global": 0.5},
+        "temperature": 0.15,
+        "removal": "gated",
+        "token_similarity": 1.0,
+        "created_at": "2026-01-01T00:00:00+00:00",
+        "created_by": "a test",
+    }
+    return Concept(
+        metadata=ConceptMetadata(**{**facts, **metadata}),
+        target_input=found.encoding[0, position],
+        embedding=embedding,
+        superclass_encoding=None if trained_keys else found.superclass_encoding[0, position],
+        values=outputs(),
+        keys=outputs() if trained_keys else None,
+    )
+
+
+def random_inverse_covariance(width: int, seed: int = 0) -> torch.Tensor:
+    """Symmetric and positive definite. Shape: (width, width)."""
+    generator = torch.Generator().manual_seed(seed)
+    half = torch.randn(width, width, generator=generator) / width**0.5
+    return half @ half.T + torch.eye(width)
+
+
+class _Words:
+    def __init__(self, embedding: torch.Tensor, superclass: str) -> None:
+        self.embedding = embedding
+        self.superclass = superclass
