@@ -1,10 +1,12 @@
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# (torch.from_numpy and Tensor.split have no complete types)
 """A taught concept and its file: one small .safetensors, read back exactly, refused when anything is odd.
 
-The file holds ``target_input``, ``embedding`` and ``layers``, whose columns are all attention layers side by side
-(which are they, and how wide, says the metadata's ``layers``) and whose rows are the values and, if they were trained,
-the keys. With locked keys there is ``superclass_encoding`` instead, from which the base recomputes them.
-Dataclass and format live together because they change together; neither ever looks at a model.
-Importing this, and reading metadata, needs no torch.
+The file holds ``target_input``, ``embedding`` and ``layers``, whose columns are all attention layers side by
+side (which they are, and how wide, says the description in the header) and whose rows are the values and, if
+they were trained, the keys. With locked keys there is ``superclass_encoding`` instead, from which the base
+recomputes them. Dataclass and format live together because they change together; neither ever looks at a
+model. Importing this, and reading metadata, needs no torch.
 """
 
 from __future__ import annotations
@@ -20,8 +22,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from perfusion_core.concept_metadata import FORMAT_VERSION, ConceptMetadata, describe, parse_description, validate_name
+from perfusion_core.concept_metadata import (
+    FORMAT_VERSION,
+    ConceptMetadata,
+    describe,
+    parse_description,
+    validate_name,
+)
 from perfusion_core.container import (
+    ASK_FOR_ANOTHER,
     MAX_FILE_BYTES,
     ContainerError,
     FloatArray,
@@ -32,6 +41,7 @@ from perfusion_core.container import (
     read_header,
     regular_file_size,
     require_size,
+    shown,
 )
 from perfusion_core.errors import ConceptError
 from perfusion_core.files import write_atomic
@@ -54,18 +64,24 @@ __all__ = [
 
 Precision = Literal["float32", "float16"]
 _TEXT_KEY = "perfusion_concept"
-# Real encodings and targets stay below some hundred; a larger number is damage or an attempt to drown the picture.
+# Real encodings and targets stay below some hundred; a larger one is damage, or meant to drown the picture.
 _LARGEST_NUMBER = 10_000.0
 
 
 @dataclass(frozen=True, eq=False)
 class Concept:
-    """What teaching yields; D is the text width, O a layer's output width. Tensors are kept as float32 on the CPU.
+    """What teaching yields. D is the text width, O a layer's output width; tensors become float32 on the CPU.
 
-    target_input (D,): where the concept lives among text encodings. embedding (D,): the placeholder's word embedding.
-    values: attention module's path in the denoiser -> (O,) what its value projection emits for the concept.
-    keys: the same for key projections, or None when they are locked to ``superclass_encoding`` (D,), the encoding of
-    the superclass word in the concept's place. Exactly one of the two is there. Raises ConceptError on anything else.
+    target_input (D,)         where the concept lives among text encodings
+    embedding (D,)            the placeholder's word embedding
+    values                    path of an attention module in the denoiser -> (O,), what its value projection
+                              must emit for the concept
+    keys                      the same for the key projections if they were trained, else None: then they are
+                              locked to
+    superclass_encoding (D,)  the encoding of the superclass word in the concept's place; else None
+
+    Raises ConceptError on shapes that do not fit, NaN, infinite or absurdly large numbers, and when both or
+    neither of the last two are given.
     """
 
     metadata: ConceptMetadata
@@ -99,10 +115,9 @@ class Concept:
 
     @cached_property
     def content_hash(self) -> str:
-        """sha256, in hex, of all that decides its pictures at given gates: equal for a renamed or annotated copy."""
-        facts = self.metadata.model_dump(
-            mode="json", include={"superclass", "base_fingerprint", "covariance_fingerprint", "temperature", "removal"}
-        )
+        """sha256 in hex of all that decides its pictures at a given bias; a renamed copy has the same."""
+        decisive = {"superclass", "base_fingerprint", "covariance_fingerprint", "temperature", "removal"}
+        facts = self.metadata.model_dump(mode="json", include=decisive)
         facts["layers"] = {path: len(value) for path, value in self.values.items()}
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
         for name, array in _arrays(self).items():
@@ -123,7 +138,7 @@ def save_concept(concept: Concept, path: str | Path, precision: Precision = "flo
 
 
 def load_concept(path: str | Path) -> Concept:
-    """Read a file back. Raises ConceptError, naming the file and the reason, on anything but a sound concept."""
+    """Read a file back. Raises ConceptError, naming file and reason, on anything but a sound concept."""
     path = Path(path)
     try:
         require_size(regular_file_size(path))
@@ -137,7 +152,7 @@ def load_concept(path: str | Path) -> Concept:
 
 
 def read_metadata(path: str | Path) -> ConceptMetadata:
-    """The metadata alone, from the header alone and without torch. Raises ConceptError like ``load_concept``."""
+    """The metadata, from the header alone and without torch. Raises ConceptError like ``load_concept``."""
     path = Path(path)
     try:
         size = regular_file_size(path)
@@ -188,7 +203,7 @@ def _decode(content: bytes) -> Concept:
 def _described(header: Header) -> tuple[ConceptMetadata, dict[str, int]]:
     """Metadata and layer widths from a header, which must describe exactly a concept's tensors."""
     if set(header.text) != {_TEXT_KEY}:
-        raise ContainerError("it is not a Perfusion concept (it may be another kind of .safetensors, such as a LoRA)")
+        raise ContainerError("it is a .safetensors file, but not a Perfusion concept (perhaps a LoRA)")
     metadata, layers = parse_description(parse_json(header.text[_TEXT_KEY]))
     _require_tensor_set({name: entry.shape for name, entry in header.tensors.items()}, layers)
     if len({entry.dtype for entry in header.tensors.values()}) != 1:
@@ -247,5 +262,6 @@ def _kept(tensor: Tensor | None) -> Tensor | None:
 
 
 def _refusal(source: str, reason: ConceptError) -> ConceptError:
-    shown = "".join(c if c.isprintable() else "?" for c in source[:100])
-    return ConceptError(f"“{shown}” was refused: {reason}. Nothing was changed; ask for a fresh copy of the file.")
+    remedy = reason.remedy if isinstance(reason, ContainerError) else ASK_FOR_ANOTHER
+    text = str(reason).rstrip(".")
+    return ConceptError(f"{shown(source)} was refused: {text}. Nothing was changed. {remedy}")

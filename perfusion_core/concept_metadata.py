@@ -7,11 +7,11 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from perfusion_core.container import ContainerError
+from perfusion_core.container import ContainerError, shown
 from perfusion_core.edit.removal import Removal
 from perfusion_core.errors import ConceptError
 
@@ -28,18 +28,19 @@ def validate_name(text: str) -> str:
     Letters and digits of any script, - and _; 1 to 40 of them, a letter or digit first. Raises ConceptError.
     """
     canonical = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    if not 1 <= len(canonical) <= MAX_NAME_LENGTH:
+    if not canonical:
+        raise ConceptError("The name is empty. Choose one, such as biscuit.")
+    if len(canonical) > MAX_NAME_LENGTH:
         raise ConceptError(
-            f"A name needs 1 to {MAX_NAME_LENGTH} letters or digits, and this one has {len(canonical)}. "
-            "Choose a shorter word, such as biscuit." if canonical else "The name is empty. Choose one, such as biscuit."
+            f"The name {shown(canonical)} is longer than {MAX_NAME_LENGTH} letters. Choose a shorter one."
         )
     # Marks are part of a letter in many scripts (the vowels of Hindi or Thai), but cannot start a word.
     if not _is_letter_or_digit(canonical[0]) or not all(
         _is_letter_or_digit(c) or c in "-_" or unicodedata.category(c) in ("Mn", "Mc") for c in canonical
     ):
         raise ConceptError(
-            "A name may hold letters, digits, - and _ only, and starts with a letter or digit. "
-            "Choose one without spaces or other signs, such as biscuit or my-mug."
+            f"{shown(canonical)} cannot be a name: that is made of letters, digits, - and _ only, and starts "
+            "with a letter or digit. Choose one without spaces or other signs, such as biscuit or my-mug."
         )
     return canonical
 
@@ -84,7 +85,9 @@ _Text = Annotated[str, AfterValidator(_printable)]
 _Line = Annotated[_Text, AfterValidator(_one_line)]
 _Label = Annotated[_Line, Field(min_length=1, max_length=200)]
 _Key = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,40}$")]
-_Setting = Annotated[_Line, Field(max_length=500)] | Annotated[int, Field(ge=-(2**63), lt=2**63)] | float | bool
+_Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+_Setting = Annotated[_Line, Field(max_length=500)] | _Whole | float | bool
+_Thumbnail = Annotated[str, Field(max_length=_MAX_THUMBNAIL_CHARACTERS), AfterValidator(_webp)]
 _Bias = Annotated[float, Field(ge=-1.0, le=3.0)]
 
 
@@ -109,7 +112,7 @@ class ConceptMetadata(BaseModel):
     created_at: Annotated[str, Field(max_length=40), AfterValidator(_moment)]
     created_by: _Label
     notes: Annotated[_Text, Field(max_length=2000)] = ""
-    thumbnail: Annotated[str, Field(max_length=_MAX_THUMBNAIL_CHARACTERS), AfterValidator(_webp)] | None = None
+    thumbnail: _Thumbnail | None = None
 
     def __init__(self, /, **fields: Any) -> None:
         try:
@@ -143,8 +146,9 @@ def parse_description(fields: dict[str, Any]) -> tuple[ConceptMetadata, dict[str
         raise ContainerError("it does not say which format version it is")
     if version > FORMAT_VERSION:
         raise ContainerError(
-            f"it was made by a newer version of Perfusion Studio (format {version}, this one reads {FORMAT_VERSION}); "
-            "update to open it"
+            f"it was made by a newer version of Perfusion Studio (format {version}; this one reads "
+            f"{FORMAT_VERSION})",
+            remedy="Update Perfusion Studio to open it.",
         )
     layers, ending = fields.pop("layers", None), fields.pop("layer_ending", "")
     return ConceptMetadata(**fields), _layer_widths(layers, ending)
@@ -161,13 +165,13 @@ def _common_ending(paths: Iterable[str]) -> str:
 
 
 def _layer_widths(layers: object, ending: object) -> dict[str, int]:
-    if not isinstance(layers, Mapping) or not 1 <= len(layers) <= _MAX_LAYERS:
+    named = cast("dict[str, object]", layers) if isinstance(layers, dict) else {}
+    if not 1 <= len(named) <= _MAX_LAYERS:
         raise ContainerError("it does not name its layers")
     widths: dict[str, int] = {}
-    for beginning, width in layers.items():
+    for beginning, width in named.items():
         path = f"{beginning}{ending}"
-        sized = type(width) is int and 1 <= width <= _MAX_LAYER_WIDTH
-        if not _LAYER_PATH.fullmatch(path) or not sized:
+        if not _LAYER_PATH.fullmatch(path) or type(width) is not int or not 1 <= width <= _MAX_LAYER_WIDTH:
             raise ContainerError("it names a layer that cannot exist")
         widths[path] = width
     return widths
@@ -176,5 +180,4 @@ def _layer_widths(layers: object, ending: object) -> dict[str, int]:
 def _first_problem(error: ValidationError) -> str:
     problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
     place = ".".join(str(part) for part in problem["loc"][:2])[:60]
-    shown = "".join(c if c.isprintable() else "?" for c in place)
-    return f"its metadata is not valid: “{shown}”: {problem['msg']}"
+    return f"its metadata is not valid: {shown(place)}: {problem['msg']}"

@@ -1,9 +1,9 @@
 """A strict reader and a deterministic writer of the safetensors container.
 
-A concept file comes from strangers. So the header is checked here, byte by byte, before anything is built from it,
-and the tensors are then cut out by the very offsets that were checked: one parser, hence no second one to disagree
-with. It accepts less than the safetensors library does (no duplicate keys, no gaps, two dtypes), and whatever it
-writes that library can read.
+A concept file comes from strangers. So the header is checked here before anything is built from it, and the
+tensors are then cut out by the very offsets that were checked: one parser, hence no second one to disagree
+with. It accepts less than the safetensors library does (no duplicate keys, no gaps, two dtypes); what it
+writes, that library reads.
 
 The container: 8 bytes little-endian header length · JSON header · the tensors' bytes, without gaps.
 Nothing here needs torch.
@@ -28,6 +28,7 @@ from perfusion_core.errors import ConceptError
 MAX_FILE_BYTES = 8 * 2**20
 MAX_HEADER_BYTES = 64 * 2**10
 MAX_TENSORS = 64
+ASK_FOR_ANOTHER = "Ask whoever made it for a fresh copy."
 _LENGTH_BYTES = 8
 _DTYPES = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
 
@@ -36,6 +37,10 @@ FloatArray = NDArray[np.floating[Any]]
 
 class ContainerError(ConceptError):
     """The bytes are not a container we accept; the text is the bare reason, without the file's name."""
+
+    def __init__(self, reason: str, remedy: str = ASK_FOR_ANOTHER) -> None:
+        super().__init__(reason)
+        self.remedy = remedy
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ class Header:
 
 
 def read_header(file: BinaryIO, size: int) -> Header:
-    """Check the header of a container of ``size`` bytes, reading no further than its end. Raises ContainerError."""
+    """Check the header of a container of ``size`` bytes, reading no further. Raises ContainerError."""
     require_size(size)
     prefix = file.read(_LENGTH_BYTES)
     _refuse_other_formats(prefix)
@@ -83,7 +88,7 @@ def read_arrays(content: bytes, header: Header) -> dict[str, FloatArray]:
     """The tensors of a checked container, as read-only views into ``content``."""
     data = memoryview(content)[header.data_begin :]
     return {
-        name: np.frombuffer(data[entry.begin : entry.end], _DTYPES[entry.dtype]).reshape(entry.shape)
+        name: np.reshape(np.frombuffer(data[entry.begin : entry.end], _DTYPES[entry.dtype]), entry.shape)
         for name, entry in header.tensors.items()
     }
 
@@ -108,7 +113,7 @@ def container_bytes(text: Mapping[str, str], arrays: Mapping[str, FloatArray]) -
 
 
 def regular_file_size(path: Path) -> int:
-    """Size in bytes. Raises ContainerError for what is not there or not a plain file (a pipe would block us)."""
+    """Size in bytes. Raises ContainerError for what is missing or no plain file (a pipe would block us)."""
     try:
         status = os.stat(path)
     except (OSError, ValueError) as error:
@@ -140,13 +145,19 @@ def parse_json(content: bytes | str) -> dict[str, Any]:
     return cast("dict[str, Any]", parsed)
 
 
+def shown(name: str) -> str:
+    """A stranger's text, quoted, shortened and without what could garble a message."""
+    printable = "".join(c if c.isprintable() else "?" for c in name[:100])
+    return f"“{printable}”"
+
+
 def _refuse_other_formats(start: bytes) -> None:
+    """Only for a better message: as header lengths, all of these are far too large anyway."""
     if start[:4] in (b"PK\x03\x04", b"7z\xbc\xaf", b"Rar!") or start[:3] == b"\x1f\x8b\x08":
-        raise ContainerError("it is an archive (or a .pt/.ckpt file); unpack it, only .safetensors is accepted")
-    if start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
-        # A protocol-2 pickle starts with these bytes. A header of 0x280 bytes would as well, but for its high bytes.
-        if start[2:8] != bytes(6)[: len(start[2:8])]:
-            raise ContainerError("it is a Python pickle, which can run code; only .safetensors is accepted")
+        raise ContainerError("it is an archive (or a .pt or .ckpt file); only .safetensors is accepted")
+    # A header of 0x280 bytes starts like a protocol 2 pickle, but then its high bytes are zero.
+    if start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05") and any(start[2:]):
+        raise ContainerError("it is a Python pickle, which can run code; only .safetensors is accepted")
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -170,7 +181,7 @@ def _text_part(value: object) -> dict[str, str]:
 
 
 def _entry(name: str, value: object) -> TensorEntry:
-    wrong = ContainerError(f"the entry of its tensor {_shown(name)} is not what the format asks for")
+    wrong = ContainerError(f"the entry of its tensor {shown(name)} is not what the format asks for")
     if not isinstance(value, dict):
         raise wrong
     entry = cast("dict[str, object]", value)
@@ -180,11 +191,13 @@ def _entry(name: str, value: object) -> TensorEntry:
     if not isinstance(dtype, str) or shape is None or offsets is None or len(shape) > 4 or len(offsets) != 2:
         raise wrong
     if dtype not in _DTYPES:
-        raise ContainerError(f"its tensor {_shown(name)} is of type {_shown(dtype)}; only F32 and F16 are accepted")
+        raise ContainerError(
+            f"its tensor {shown(name)} is of type {shown(dtype)}; only F32 and F16 are accepted"
+        )
     begin, end = offsets
     # Python integers do not overflow: a shape of 2^62 × 4 is simply too large here.
     if end - begin != math.prod(shape) * _DTYPES[dtype].itemsize or end == begin:
-        raise ContainerError(f"the size of its tensor {_shown(name)} does not fit its shape")
+        raise ContainerError(f"the size of its tensor {shown(name)} does not fit its shape")
     return TensorEntry(dtype, tuple(shape), begin, end)
 
 
@@ -208,8 +221,3 @@ def _require_seamless(tensors: Mapping[str, TensorEntry], data_bytes: int) -> No
         raise ContainerError("it is cut short: tensors run past the end of the file")
     if position < data_bytes:
         raise ContainerError("it has bytes after its last tensor that belong to nothing")
-
-
-def _shown(name: str) -> str:
-    printable = "".join(c if c.isprintable() else "?" for c in name[:60])
-    return f"“{printable}”"

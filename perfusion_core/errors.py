@@ -1,7 +1,7 @@
 """What can go wrong in a way the user can act on.
 
-Every message says what is wrong, names the thing, and ends with the next step; it is shown to people as it is.
-A bug of ours is never one of these: that is an ``assert`` or an ordinary Python exception.
+Every message says what is wrong, names the thing, and ends with the next step; it is shown to people as it
+is. A bug of ours is never one of these: that is an ``assert`` or an ordinary Python exception.
 """
 
 from __future__ import annotations

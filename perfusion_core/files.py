@@ -18,8 +18,8 @@ _FOLDER_SYNC_UNSUPPORTED = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACC
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     """Put ``data`` at ``path`` so that a reader, or a crash at any moment, sees the old file or the new one.
 
-    When it returns, the data is on the disk and under its name. Raises PerfusionError (full disk, read-only or
-    missing folder, ...); then whatever was at ``path`` before is still there.
+    When it returns, the data is on the disk and under its name. Raises PerfusionError (full disk, read-only
+    or missing folder, ...); then whatever was at ``path`` before is still there.
     """
     path = Path(path)
     temporary = path.parent / f"{_LEFTOVER_PREFIX}{secrets.token_hex(8)}{_LEFTOVER_SUFFIX}"
@@ -48,7 +48,7 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> int:
 
 
 def _write_and_sync(path: Path, data: bytes) -> None:
-    # os.open rather than tempfile: the file gets the user's own permissions, not 0600, so an export can be shared.
+    # os.open, not tempfile: the file gets the user's usual permissions, not 0600, so an export can be shared.
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(path, flags, 0o666), "wb") as file:
         file.write(data)
@@ -76,13 +76,17 @@ def _sync_folder(folder: Path) -> None:
 
 def _explain(error: OSError, path: Path) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"“{path.name}” was not saved: the disk is full. Free some space in “{path.parent}” and save again."
+        return (
+            f"“{path.name}” was not saved: the disk of “{path.parent}” is full. Free some space, save again."
+        )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return (
             f"“{path.name}” was not saved: “{path.parent}” may not be written to. "
             "Allow writing there or choose another folder."
         )
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        return f"“{path.name}” was not saved: there is no folder “{path.parent}”. Create it or choose another one."
+        return (
+            f"“{path.name}” was not saved: there is no folder “{path.parent}”. Create it, or choose another."
+        )
     reason = error.strerror or str(error)
-    return f"“{path.name}” was not saved in “{path.parent}”: {reason}. Choose another name or folder and save again."
+    return f"“{path.name}” was not saved in “{path.parent}”: {reason}. Choose another name or folder."

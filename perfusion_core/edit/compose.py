@@ -1,15 +1,17 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (torch.linalg has no types)
 """Several concepts, trained apart, in one projection (the paper's Appendix B).
 
-Every token loses its component in span(i*_1 … i*_n), taken in the C⁻¹ metric, and gains every concept's gated o*.
-With G_jk = ⟨i*_j, i*_k⟩ that component is Σ_j c_j i*_j where G c = (⟨i*_j, e⟩)_j: the same as the paper's
+Every token loses its component in span(i*_1 … i*_n), taken in the C⁻¹ metric, and gains every concept's gated
+o*. With G_jk = ⟨i*_j, i*_k⟩ that component is Σ_j c_j i*_j where G c = (⟨i*_j, e⟩)_j: the same as the paper's
 Cholesky + QR route without needing either. Row j is divided by G_jj, so the right side is the similarities:
 
     (I + R) c = sim,            R_jk = G_jk / G_jj off the diagonal, 0 on it               removal="paper"
     (I + R diag(gate)) x = sim,  c = gate ∘ x                                              removal="gated"
 
-The second removes the component in the span of the concepts that are *open*, smoothly: with all gates open it is the
-first, with one concept it is gate·sim, and a concept whose gate is closed drops out of the system altogether, so
-loading a concept that a prompt does not use changes nothing.
+The second removes the component in the span of the concepts that are *open*, smoothly: with all gates open it
+is the first, with one concept it is gate·sim, and a concept whose gate is closed drops out of the system
+altogether, so loading a concept that a prompt does not use changes nothing.
 Glossary of symbols: see ``gate.py``.
 """
 
@@ -32,7 +34,8 @@ SMALLEST_SEPARATION = 0.01
 class EditCoefficients:
     """What the edit does to every token, the same in every layer.
 
-    gates (B, T, n): how much of each concept's o* is added. removal (B, T, n): how much of each i* is taken out.
+    gates (B, T, n): how much of each concept's o* is added.
+    removal (B, T, n): how much of each i* is taken out.
     """
 
     gates: Tensor
@@ -50,8 +53,8 @@ def coefficients(
 ) -> EditCoefficients:
     """Gates and removal coefficients of n concepts for every token.
 
-    Shape: encoding (B, T, D), i_stars (n, D), inverse_covariance (D, D), bias (n,) or (B, n), temperature (n,) or
-    (B, n) -> two of (B, T, n). ``names`` only serve the message.
+    Shape: encoding (B, T, D), i_stars (n, D), inverse_covariance (D, D), bias (n,) or (B, n), temperature
+    (n,) or (B, n) -> two of (B, T, n). ``names`` only serve the message.
     Raises ConceptError when two concepts share (nearly) one i*, so that they cannot be told apart.
     """
     similarities = encoding @ probe(i_stars, inverse_covariance).mT  # (B, T, n)
@@ -71,7 +74,9 @@ def coefficients(
 def apply_edit(
     projected: Tensor, coefficients: EditCoefficients, o_stars: Tensor, projected_i_stars: Tensor
 ) -> Tensor:
-    """W e + Σ_j gate_j o*_j − Σ_j c_j W i*_j, computed in the coefficients' precision, returned in that of W e.
+    """W e + Σ_j gate_j o*_j − Σ_j c_j W i*_j.
+
+    Computed in the coefficients' precision, returned in that of W e.
 
     Shape: projected (B, T, O), o_stars (n, O), projected_i_stars (n, O) = W i*_j -> (B, T, O).
     """
@@ -95,7 +100,7 @@ def _overlap(i_stars: Tensor, inverse_covariance: Tensor, names: Sequence[str]) 
 
 
 def _require_separate(correlation: Tensor, names: Sequence[str]) -> None:
-    """correlation (n, n), ones on its diagonal; its smallest eigenvalue says how far apart the concepts are."""
+    """correlation (n, n) has ones on its diagonal; its smallest eigenvalue says how far apart they are."""
     if bool(torch.linalg.eigvalsh(correlation)[0] >= SMALLEST_SEPARATION):
         return
     count = len(correlation)
@@ -103,6 +108,6 @@ def _require_separate(correlation: Tensor, names: Sequence[str]) -> None:
     pair = sorted(divmod(closest, count))
     first, second = (names[k] if names else f"number {k + 1}" for k in pair)
     raise ConceptError(
-        f"The concepts {first} and {second} were learned as nearly the same thing and cannot be told apart in one "
-        "picture. Leave one out, or teach one of them again with a different kind of thing or for longer."
+        f"The concepts {first} and {second} were learned as nearly the same thing and cannot be told apart "
+        "in one picture. Leave one out, or teach one of them again with a different kind of thing or for longer."
     )

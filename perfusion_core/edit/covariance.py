@@ -1,8 +1,10 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (torch.linalg has no types)
 """The uncentered second moment C of text encodings, gathered in a stream, and its inverse.
 
-C says how common every direction of text-encoding space is; its inverse is the metric in which i* is compared with
-other tokens, so that what all words share counts for little. Gathered in float64: hundreds of thousands of outer
-products of numbers that differ by four orders of magnitude lose too much in float32.
+C says how common every direction of text-encoding space is; its inverse is the metric in which i* is compared
+with other tokens, so that what all words share counts for little. Gathered in float64: hundreds of thousands
+of outer products of numbers that differ by four orders of magnitude lose too much in float32.
 """
 
 from __future__ import annotations
@@ -40,10 +42,10 @@ class SecondMoment:
 def inverse(covariance: Tensor, *, ridge: float) -> Tensor:
     """(C + ridge·mean eigenvalue·I)⁻¹: well-conditioned whatever C is.
 
-    Directions that hardly occur in the captions would otherwise get an enormous weight from a handful of words (or an
-    infinite one from rounding). The ridge, relative to the mean eigenvalue, bounds that weight, and with it the
-    condition number by 1 + D / ridge, for every C (its largest eigenvalue is at most D mean ones).
-    Done through the eigenvectors in float64, so the result is symmetric and positive definite.
+    Directions that hardly occur in the captions would otherwise get an enormous weight from a handful of
+    words (or an infinite one from rounding). The ridge, relative to the mean eigenvalue, bounds that weight,
+    and with it the condition number by 1 + D / ridge, for every C (its largest eigenvalue is at most D mean
+    ones). Done through the eigenvectors in float64, so the result is symmetric and positive definite.
 
     Shape: (D, D) -> (D, D) float32.
     """
@@ -62,6 +64,8 @@ def condition_number(covariance: Tensor, *, ridge: float) -> float:
 def _regularised(covariance: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
     assert ridge > 0, "without a ridge the inverse may not exist"
     exact = covariance.to("cpu", torch.float64)
+    eigenvalues: Tensor
+    eigenvectors: Tensor
     eigenvalues, eigenvectors = torch.linalg.eigh((exact + exact.mT) / 2)
     mean = eigenvalues.mean()
     assert bool(mean > 0), "a covariance of nothing but zeros has no inverse"

@@ -16,10 +16,10 @@ Glossary; the names are the paper's, and are used inside ``perfusion_core/edit``
     h = W (e − sim·i*) + gate·o*  =  W e + gate·o* − sim·(W i*)          removal="paper"
     h =                              W e + gate·(o* − sim·(W i*))        removal="gated"
 
-Under "paper" every token loses its i* component, even where the gate is closed, so prompts without the concept drift
-a little. Under "gated" a closed gate leaves its token exactly as it was.
+Under "paper" every token loses its i* component, even where the gate is closed, so prompts without the
+concept drift a little. Under "gated" a closed gate leaves its token exactly as it was.
 
-All functions are differentiable in every tensor and keep the dtype they are given (float32 or wider is expected).
+All functions are differentiable in every tensor and keep the dtype they are given (float32 is expected).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = ["Removal", "edit", "gate", "probe", "similarity"]
 def similarity(encoding: Tensor, i_star: Tensor, inverse_covariance: Tensor) -> Tensor:
     """⟨i*, e⟩ / ⟨i*, i*⟩ for every token.
 
-    Shape: encoding (B, T, D), i_star (D,), inverse_covariance (D, D) -> (B, T). No unit; 1 on the concept itself.
+    Shape: encoding (B, T, D), i_star (D,), inverse_covariance (D, D) -> (B, T), without unit.
     """
     return encoding @ probe(i_star, inverse_covariance)
 
@@ -68,7 +68,8 @@ def edit(
 ) -> Tensor:
     """The edited projection of every token: equation 3, or its variant with the removal gated too.
 
-    Shape: encoding (B, T, D), weight (O, D), i_star (D,), o_star (O,), inverse_covariance (D, D) -> (B, T, O).
+    Shape: encoding (B, T, D), weight (O, D), i_star (D,), o_star (O,), inverse_covariance (D, D)
+    -> (B, T, O).
     """
     sim = similarity(encoding, i_star, inverse_covariance)
     opening = gate(sim, bias, temperature)

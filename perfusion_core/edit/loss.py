@@ -11,8 +11,8 @@ def masked_denoising_loss(
 ) -> Tensor:
     """Mean squared error, each pixel weighted by the subject's soft mask over that mask's own maximum.
 
-    The maximum is taken per image, over all its pixels: a faint mask then counts as much as a strong one. An image
-    whose mask is empty counts whole. ``weights`` scale whole images (for instance by signal-to-noise).
+    The maximum is taken per image, over all its pixels: a faint mask then counts as much as a strong one. An
+    image whose mask is empty counts whole. ``weights`` scale whole images (for instance by signal-to-noise).
 
     Shape: prediction, target (B, C, h, w); mask (B, 1, h, w), not negative; weights (B,) -> () in float32.
     """

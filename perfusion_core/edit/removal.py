@@ -1,4 +1,4 @@
-"""The two ways of taking i* out of W e, named; apart from ``gate.py`` so that metadata is read without torch."""
+"""The two ways of taking i* out of W e, named. Apart from ``gate.py`` for what does without torch."""
 
 from __future__ import annotations
 
