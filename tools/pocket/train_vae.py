@@ -16,6 +16,7 @@ from torch import Tensor
 
 from tools.pocket import checkpoint
 from tools.pocket.autoencoder import build, decibels, reconstruction_loss
+from tools.pocket.optimiser import Pair
 from tools.pocket.paths import work_dir
 from tools.pocket.pictures import save_grid
 from tools.pocket.render import SIZE, Renderer
@@ -62,12 +63,11 @@ def main() -> None:
     log = Log(work, options.name)
     torch.manual_seed(options.seed)
     renderer, vae = Renderer(work, device), build().to(device)
-    trained = list(vae.parameters())
     if options.decoder_only:
         vae.encoder.requires_grad_(False)
         vae.quant_conv.requires_grad_(False)
-        trained = [*vae.decoder.parameters(), *vae.post_quant_conv.parameters()]
-    optimiser = torch.optim.AdamW(trained, lr=options.rate, betas=(0.9, 0.99), weight_decay=1e-4)
+    trained = [weight for weight in vae.parameters() if weight.requires_grad]
+    optimiser = Pair(vae, options.rate, muon=True)
     path, step = work / "checkpoints" / f"{options.name}.pt", 0
     if saved := checkpoint.load(path):
         vae.load_state_dict(saved["vae"])
@@ -88,8 +88,6 @@ def main() -> None:
         rng = step_rng(options.seed, STAGE, step)
         images = renderer.scenes(rng, -(-options.batch // 2)).images.repeat(2, 1, 1, 1)[: options.batch]
         true = crops(images, rng, options.crop)
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(step, options.rate, 100, options.steps, options.cooldown)
         torch.manual_seed(options.seed * 1_000_003 + step)
         with precision(device):
             hidden = vae.encode(true).latent_dist
@@ -97,10 +95,10 @@ def main() -> None:
         loss = reconstruction_loss(made.float(), true)
         if not options.decoder_only:
             loss = loss + options.kl * hidden.kl().mean() / hidden.mean[0].numel()
-        optimiser.zero_grad(set_to_none=True)
+        vae.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        optimiser.step()
+        optimiser.step(learning_rate(step, options.rate, 100, options.steps, options.cooldown))
         step, seen = step + 1, seen + options.batch
         losses.append(float(loss.detach()))
         if save_due.due():

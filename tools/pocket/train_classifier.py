@@ -1,0 +1,166 @@
+"""Train the judge on rendered scenes; goes on from its checkpoint.
+
+Run: `python -m tools.pocket.train_classifier --steps 1200`. Once the autoencoder is frozen, run again with more
+steps: part of each batch is then drawn from a pool of scenes that went through it.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tools.pocket import checkpoint
+from tools.pocket.judge import NOTHING, UNKNOWN, Answer, Judge, Labels, folder, labels, save_judge
+from tools.pocket.paths import work_dir
+from tools.pocket.render import Batch, Renderer, Spread
+from tools.pocket.scene import Odds, Scene
+from tools.pocket.training import Log, learning_rate, precision, stage_parser, step_rng
+from tools.pocket.verdicts import QUESTIONS, decide, look
+from tools.pocket.wear import spoiled, worn
+
+STAGE = 5
+# More of what is hard than the base's own training has, and placed more freely.
+ODDS = Odds(pair=0.42, accessory_animal=0.5, accessory_other=0.45, accessory_pair=0.45, colour=0.6, style=0.25, plain=0.2)
+SPREAD = Spread(shift=6.0, size=0.11, tilt=0.08, stretch=0.06)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Scenes that went through the autoencoder: pictures (n, 3, 128, 128) and what they show."""
+
+    images: Tensor
+    specs: list[Scene]
+
+
+@torch.no_grad()
+def through_autoencoder(work: Path, images: Tensor) -> Tensor | None:
+    """Pictures in [0, 1] encoded and decoded by the frozen autoencoder, or None while there is none."""
+    source = work / "vae-frozen"
+    if not (source / "config.json").is_file():
+        return None
+    from diffusers import AutoencoderKL
+
+    vae = AutoencoderKL.from_pretrained(source).to(images.device).eval()
+    made = []
+    for chunk in images.split(16):
+        with precision(images.device):
+            made.append(vae.decode(vae.encode(chunk * 2 - 1).latent_dist.mode()).sample.float() / 2 + 0.5)
+    return torch.cat(made).clamp(0, 1)
+
+
+def make_pool(work: Path, renderer: Renderer, seed: int, n: int) -> Pool | None:
+    """Draw and pass n scenes through the autoencoder, if it is frozen."""
+    batch = renderer.scenes(step_rng(seed, STAGE, 10**6), n)
+    images = through_autoencoder(work, batch.images)
+    return None if images is None else Pool(images, batch.specs)
+
+
+def loss_of(answer: Answer, right: Labels) -> Tensor:
+    """Sum of cross entropies; the sprite head, which only shapes the embedding, counts little."""
+    total = torch.zeros((), device=answer.embedding.device)
+    for name, logits in answer.slots.items():
+        target = right.slots[name].to(logits.device).flatten()
+        if bool((target != UNKNOWN).any()):
+            weight = 0.3 if name == "sprite" else 1.0
+            total = total + weight * F.cross_entropy(logits.flatten(0, 1), target, label_smoothing=0.02)
+    for name, logits in answer.scene.items():
+        target = right.scene[name].to(logits.device)
+        if bool((target != UNKNOWN).any()):
+            total = total + 0.5 * F.cross_entropy(logits, target, label_smoothing=0.02)
+    return total
+
+
+def lesson(batch: Batch, pool: Pool | None, rng: np.random.Generator, spoil: int = 2) -> tuple[Tensor, Labels]:
+    """A batch to learn from: worn scenes, some from the pool, and `spoil` unrecognisable ones."""
+    images, specs = worn(batch.images, rng), list(batch.specs)
+    if pool is not None:
+        picked = rng.integers(len(pool.specs), size=len(specs) // 3)
+        for row, source in enumerate(picked):
+            images[row], specs[row] = pool.images[source], pool.specs[source]
+    right = labels(specs)
+    images[-spoil:] = spoiled(images[-spoil:], rng)
+    for head in right.slots.values():
+        head[-spoil:] = UNKNOWN
+    for head in right.scene.values():
+        head[-spoil:] = UNKNOWN
+    right.slots["kind"][-spoil:] = NOTHING
+    return images, right
+
+
+def accuracy(judge: Judge, renderer: Renderer, work: Path, n: int) -> dict[str, float]:
+    """The judge's own figures on n unseen scenes of the base's usual kind, true and through the autoencoder."""
+    judge.eval()
+    batch = renderer.scenes(step_rng(999, STAGE, 0), n)
+    verdicts = decide(look(judge, batch.images), batch.specs)
+    figures = {name: verdicts.share(name) for name in QUESTIONS}
+    decoded = through_autoencoder(work, batch.images)
+    if decoded is not None:
+        verdicts = decide(look(judge, decoded), batch.specs)
+        figures |= {f"{name}, autoencoded": verdicts.share(name) for name in QUESTIONS}
+    judge.train()
+    return {name: round(value, 4) for name, value in figures.items()}
+
+
+def main() -> None:
+    """Train until `--steps`, saving every minute."""
+    parser = stage_parser(__doc__)
+    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--cooldown", type=float, default=0.4, help="share of the steps with falling rate")
+    parser.add_argument("--pool", type=int, default=640, help="scenes passed through the frozen autoencoder")
+    parser.add_argument("--test", type=int, default=500)
+    options = parser.parse_args()
+    work, device = work_dir(options.work), torch.device(options.device)
+    log = Log(work, "judge")
+    torch.manual_seed(options.seed)
+    judge = Judge().to(device).train()
+    optimiser = torch.optim.AdamW(judge.parameters(), lr=options.rate, betas=(0.9, 0.98), weight_decay=0.02)
+    path, step = work / "checkpoints" / "judge.pt", 0
+    if saved := checkpoint.load(path):
+        judge.load_state_dict(saved["judge"])
+        optimiser.load_state_dict(saved["optimiser"])
+        step = saved["step"]
+        log(f"goes on from step {step}")
+    first = step
+    free, usual = Renderer(work, device, odds=ODDS, spread=SPREAD), Renderer(work, device)
+    pool = make_pool(work, free, options.seed, options.pool)
+    log(f"{len(pool.specs) if pool else 0} autoencoded scenes in the pool")
+    due, seen, since, losses = checkpoint.Every(60), 0, time.monotonic(), []
+
+    def keep() -> None:
+        checkpoint.save(path, {"judge": judge.state_dict(), "optimiser": optimiser.state_dict(), "step": step})
+
+    while step < options.steps:
+        rng = step_rng(options.seed, STAGE, step)
+        images, right = lesson(free.scenes(rng, options.batch), pool, rng)
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(step - first, options.rate, 50, options.steps - first, options.cooldown)
+        with precision(device):
+            answer = judge(images)
+        loss = loss_of(answer, right)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(judge.parameters(), 1.0)
+        optimiser.step()
+        step, seen = step + 1, seen + options.batch
+        losses.append(float(loss.detach()))
+        if due.due():
+            keep()
+            rate = seen / (time.monotonic() - since)
+            log(f"step {step} loss {np.mean(losses[-50:]):.3f} {rate:.1f} scenes/s {accuracy(judge, usual, work, 100)}")
+            seen, since = 0, time.monotonic()
+    keep()
+    figures = accuracy(judge, usual, work, options.test)
+    save_judge(judge, folder(work), figures)
+    log(f"done at {step}: {figures}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""Train the UNet on encoded scenes: warm-up, then a level rate for as long as wanted; cool down separately.
+
+Run: `python -m tools.pocket.train_unet --minutes 60` (goes on from its checkpoint, again and again), then
+`python -m tools.pocket.train_unet --cooldown 800`, which starts from the level checkpoint, leaves it as it is, and
+writes `unet-cooled`. Any level checkpoint can so be trained further later.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor
+from transformers import CLIPTextModel
+
+from tools.pocket import checkpoint
+from tools.pocket.denoiser import build_unet, min_snr_weight, noised, signal_shares
+from tools.pocket.latents import Shard, load_shards
+from tools.pocket.optimiser import Pair
+from tools.pocket.paths import work_dir
+from tools.pocket.training import Log, stage_parser, step_rng
+from tools.pocket.words import load_tokenizer, token_ids
+
+STAGE = 6
+
+
+class Feed:
+    """Batches of latents and word states from the shards on disk; new shards join as they appear."""
+
+    def __init__(self, work: Path, device: torch.device, drop: float) -> None:
+        self.work, self.device, self.drop = work, device, drop
+        self.shards: list[Shard] = []
+        self.known: frozenset[int] = frozenset()
+        self.text = CLIPTextModel.from_pretrained(work / "clip-frozen" / "text_encoder").to(device).eval()
+        self.empty = token_ids(load_tokenizer(work), [""])[0]
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take in shards finished since the last look."""
+        found = load_shards(self.work, self.known)
+        self.known |= frozenset(found)
+        self.shards += [found[index] for index in sorted(found)]
+
+    @torch.no_grad()
+    def batch(self, rng: np.random.Generator, n: int) -> tuple[Tensor, Tensor]:
+        """Latents (n, 8, 16, 16) in fp32 and word states (n, 32, 192) in bf16; a share of captions is empty."""
+        picks = rng.integers(len(self.shards), size=n)
+        places = [int(rng.integers(len(self.shards[i].latents))) for i in picks]
+        clean = torch.stack([self.shards[i].latents[k] for i, k in zip(picks, places, strict=True)])
+        ids = torch.stack([self.shards[i].ids[k] for i, k in zip(picks, places, strict=True)]).long()
+        ids[torch.from_numpy(rng.random(n) < self.drop)] = self.empty
+        with torch.autocast(self.device.type, torch.bfloat16):
+            states = self.text(input_ids=ids.to(self.device)).last_hidden_state
+        return clean.to(self.device).float(), states.bfloat16()
+
+
+class Trainee:
+    """The bf16 network that computes, its fp32 masters that learn, and their running average (EMA)."""
+
+    def __init__(self, device: torch.device, rate: float, muon: bool, decay: float) -> None:
+        self.master = build_unet().to(device)
+        self.network = build_unet().to(device).bfloat16().train()
+        self.optimiser = Pair(self.master, rate, muon)
+        self.average = [weight.detach().clone() for weight in self.master.parameters()]
+        self.decay, self.step = decay, 0
+        self._publish()
+
+    @torch.no_grad()
+    def _publish(self) -> None:
+        torch._foreach_copy_(list(self.network.parameters()), list(self.master.parameters()))
+
+    def learn(self, loss: Tensor, rate: float) -> float:
+        """One step down `loss`; returns the gradient's norm before clipping to 1."""
+        for weight in self.network.parameters():
+            weight.grad = None
+        loss.backward()
+        for master, weight in zip(self.master.parameters(), self.network.parameters(), strict=True):
+            master.grad = None if weight.grad is None else weight.grad.float()
+        norm = torch.nn.utils.clip_grad_norm_(self.master.parameters(), 1.0)
+        self.optimiser.step(rate)
+        self.step += 1
+        with torch.no_grad():
+            keep = min(self.decay, (1 + self.step) / (10 + self.step))
+            torch._foreach_lerp_(self.average, list(self.master.parameters()), 1 - keep)
+            self._publish()
+        return float(norm)
+
+    def state(self) -> dict[str, object]:
+        """Everything needed to go on."""
+        average = dict(zip((name for name, _ in self.master.named_parameters()), self.average, strict=True))
+        return {
+            "master": self.master.state_dict(), "average": average,
+            "optimiser": self.optimiser.state_dict(), "step": self.step,
+        }  # fmt: skip
+
+    def restore(self, saved: dict[str, object]) -> None:
+        """Go on from `state()`."""
+        self.master.load_state_dict(saved["master"])  # type: ignore[arg-type]
+        self.optimiser.load_state_dict(saved["optimiser"])  # type: ignore[arg-type]
+        for mine, theirs in zip(self.average, saved["average"].values(), strict=True):  # type: ignore[attr-defined]
+            mine.copy_(theirs)
+        self.step = saved["step"]  # type: ignore[assignment]
+        self._publish()
+
+
+def diffusion_loss(network: UNet2DConditionModel, clean: Tensor, states: Tensor, shares: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Min-SNR weighted v loss, and the plain v mean square error; steps are spread evenly over the batch."""
+    n = len(clean)
+    steps = (((np.arange(n) + rng.random()) / n) * 1000).astype(np.int64)
+    times = torch.from_numpy(rng.permutation(steps)).to(clean.device)
+    noise = torch.from_numpy(rng.standard_normal(clean.shape, dtype=np.float32)).to(clean.device)
+    share = shares[times]
+    noisy, target = noised(clean, noise, share)
+    made = network(noisy.bfloat16(), times, states).sample.float()
+    error = (made - target).square().mean((1, 2, 3))
+    return (error * min_snr_weight(share)).mean(), error.detach().mean()
+
+
+def main() -> None:
+    """Train for `--minutes` (or to `--steps`) at a level rate, or cool down over `--cooldown` steps."""
+    parser = stage_parser(__doc__)
+    parser.add_argument("--name", default="unet")
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--steps", type=int, default=10**9)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--warmup", type=int, default=150)
+    parser.add_argument("--cooldown", type=int, default=0)
+    parser.add_argument("--decay", type=float, default=0.998)
+    parser.add_argument("--drop", type=float, default=0.10)
+    parser.add_argument("--optimiser", choices=("adamw", "muon"), default="muon")
+    parser.add_argument("--threads", type=int, default=0)
+    options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    work, device = work_dir(options.work), torch.device(options.device)
+    level = work / "checkpoints" / f"{options.name}.pt"
+    cooled = work / "checkpoints" / f"{options.name}-cooled.pt"
+    log = Log(work, options.name)
+    torch.manual_seed(options.seed)
+    feed = Feed(work, device, options.drop)
+    trainee = Trainee(device, options.rate, options.optimiser == "muon", options.decay)
+    saved = checkpoint.load(cooled) if options.cooldown else None
+    saved = saved if saved and saved.get("left", 0) > 0 else checkpoint.load(level)
+    if saved:
+        trainee.restore(saved)
+        log(f"goes on from step {trainee.step}")
+    left = saved.get("left", options.cooldown) if saved and options.cooldown else options.cooldown
+    shares, target = signal_shares(device), cooled if options.cooldown else level
+    until = time.monotonic() + options.minutes * 60
+    save_due, tell_due = checkpoint.Every(150), checkpoint.Every(60)
+    seen, since, errors = 0, time.monotonic(), []
+
+    def keep() -> None:
+        checkpoint.save(target, {**trainee.state(), "left": left})
+
+    while (left > 0) if options.cooldown else (time.monotonic() < until and trainee.step < options.steps):
+        rng = step_rng(options.seed, STAGE, trainee.step)
+        clean, states = feed.batch(rng, options.batch)
+        loss, error = diffusion_loss(trainee.network, clean, states, shares, rng)
+        rate = options.rate * min(1.0, (trainee.step + 1) / options.warmup)
+        if options.cooldown:
+            rate *= left / options.cooldown
+            left -= 1
+        trainee.learn(loss, rate)
+        errors.append(float(error))
+        seen += options.batch
+        if save_due.due():
+            keep()
+            feed.refresh()
+        if tell_due.due():
+            speed = seen / (time.monotonic() - since)
+            log(f"step {trainee.step} v-mse {np.mean(errors[-200:]):.4f} {speed:.1f} scenes/s, {len(feed.shards)} shards")
+            seen, since = 0, time.monotonic()
+    keep()
+    log(f"stopped at step {trainee.step}, v-mse {np.mean(errors[-200:] or [0]):.4f}, {len(feed.shards)} shards")
+
+
+if __name__ == "__main__":
+    main()
