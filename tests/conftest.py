@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny base as a diffusers folder, for `load_base` and `--base`."""
-    from tiny_model import save_tiny_base
+    from tests.tiny_model import save_tiny_base
 
     return save_tiny_base(tmp_path_factory.mktemp("bases") / "tiny")
 
@@ -23,7 +22,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny_pipe() -> Any:
     """A fresh tiny StableDiffusionPipeline with fixed weights."""
-    from tiny_model import tiny_pipeline
+    from tests.tiny_model import tiny_pipeline
 
     return tiny_pipeline()
 
@@ -31,17 +30,16 @@ def tiny_pipe() -> Any:
 @pytest.fixture
 def tiny_base() -> Any:
     """A fresh tiny BaseModel with fixed weights, on the CPU in float32."""
-    from tiny_model import tiny_pipeline
-
     from perfusion_core.model.base import BaseModel
+    from tests.tiny_model import tiny_pipeline
 
     return BaseModel("tiny", tiny_pipeline())
 
 
 @pytest.fixture
 def make_concept() -> Callable[..., Any]:
-    """make_concept(base, name="biscuit", superclass="dog", seed=0, trained_keys=False, **metadata) -> Concept."""
-    from tiny_concept import random_concept
+    """make_concept(base, name="biscuit", superclass="dog", seed=0, trained_keys=False, **metadata)."""
+    from tests.tiny_concept import random_concept
 
     return random_concept
 
@@ -49,6 +47,6 @@ def make_concept() -> Callable[..., Any]:
 @pytest.fixture
 def tiny_covariance() -> Any:
     """An inverse covariance for the tiny base, (32, 32)."""
-    from tiny_concept import random_inverse_covariance
+    from tests.tiny_concept import random_inverse_covariance
 
     return random_inverse_covariance(32)

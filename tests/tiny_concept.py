@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from perfusion_core.concept import Concept, ConceptMetadata
-from perfusion_core.model.base import BaseModel
 from perfusion_core.model.text import PromptEncoder
+
+if TYPE_CHECKING:
+    from perfusion_core.model.base import BaseModel
 
 
 def random_concept(

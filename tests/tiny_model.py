@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-WORDS = (
-    "a photo picture of the my one two three dog cat cup ball bear bird fish car mug teapot biscuit in on and next to "
-    "with wearing hat crown beach forest snow table space red blue green sketch painting pixel art close up rendering"
-).split()
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_VOCABULARY = """
+    a photo picture of the my one two three dog cat cup ball bear bird fish car mug teapot biscuit in on and
+    next to with wearing hat crown beach forest snow table space red blue green sketch painting pixel art
+    close up rendering
+"""
+WORDS = _VOCABULARY.split()
 
 
 def tiny_tokenizer(length: int = 24) -> CLIPTokenizer:

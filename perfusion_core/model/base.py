@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 
 from perfusion_core.errors import BaseModelError
 from perfusion_core.model.describe import BaseDescription, Projection, cross_attentions, describe
@@ -24,6 +23,9 @@ from perfusion_core.model.listing import (
     require_supported,
 )
 from perfusion_core.model.quiet import quiet_libraries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = [
     "BaseDescription",
@@ -49,14 +51,14 @@ class BaseModel:
 
     def __init__(
         self,
-        id: str,
+        name: str,
         pipeline: StableDiffusionPipeline,
         *,
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
         folder: Path | None = None,
     ) -> None:
-        self.id = id
+        self.id = name
         self.pipeline = pipeline
         self.folder = folder
         self.device = torch.device(device)
@@ -64,7 +66,8 @@ class BaseModel:
         self.description: BaseDescription = describe(pipeline)
         if self.unet.config.in_channels != self.description.latent_channels:
             raise BaseModelError(
-                f"{id} is an inpainting or editing model, which is not supported yet. Use the plain model it was made from."
+                f"{name} is an inpainting or editing model, which is not supported yet. "
+                "Use the plain model it was made from."
             )
         # Taken before rounding to a smaller precision, so that it does not depend on the machine.
         self.text_fingerprint = text_fingerprint(self.text_encoder)
@@ -114,9 +117,9 @@ def load_base(
 ) -> BaseModel:
     """Load a base model, frozen and in evaluation mode.
 
-    `reference` is "pocket", a diffusers folder, a single .safetensors checkpoint, a name in `models_dir`, or a
-    Hugging Face id (from the cache, else downloaded). Only safetensors are read and no code of a model is run.
-    Raises BaseModelError, saying what to do, for anything that cannot be loaded.
+    `reference` is "pocket", a diffusers folder, a single .safetensors checkpoint, a name in `models_dir`,
+    or a Hugging Face id (from the cache, else downloaded). Only safetensors are read and no code of a model
+    is run. Raises BaseModelError, saying what to do, for anything that cannot be loaded.
     """
     device, precision = _device(device), _precision(dtype, _device(device))
     path = _on_disk(str(reference), models_dir)
@@ -159,8 +162,8 @@ def _on_disk(reference: str, models_dir: str | Path | None) -> Path | None:
     if _HUB_ID.fullmatch(reference) and not reference.startswith("."):
         return None
     raise BaseModelError(
-        f"There is no base model at {reference}. Give “pocket”, a diffusers folder, a .safetensors file, or a "
-        "Hugging Face id such as stable-diffusion-v1-5/stable-diffusion-v1-5."
+        f"There is no base model at {reference}. Give “pocket”, a diffusers folder, a .safetensors file, "
+        "or a Hugging Face id such as stable-diffusion-v1-5/stable-diffusion-v1-5."
     )
 
 
@@ -177,8 +180,9 @@ def _from_hub(reference: str) -> StableDiffusionPipeline:
         index = hf_hub_download(reference, "model_index.json", cache_dir=hub_cache_folder())
     except Exception as error:  # offline, unknown, gated, a proxy's refusal: one advice fits all
         raise BaseModelError(
-            f"{reference} is not on this machine and could not be fetched ({_first_line(error)}). Connect to the "
-            "internet, or put the model's diffusers folder or .safetensors file on this machine and give its path."
+            f"{reference} is not on this machine and could not be fetched ({_first_line(error)}). "
+            "Connect to the internet, or put the model's diffusers folder or .safetensors file here "
+            "and give its path."
         ) from error
     require_supported(Path(index).parent, reference)
     with _named_failure(reference), quiet_libraries(bars=True):
@@ -211,8 +215,8 @@ def _named_failure(name: str) -> Iterator[None]:
         ) from error
     except Exception as error:  # a damaged download fails in a dozen ways, all of them the file's fault
         raise BaseModelError(
-            f"{name} could not be loaded ({_first_line(error)}). Its files may be incomplete or not safetensors; "
-            "download it again as safetensors."
+            f"{name} could not be loaded ({_first_line(error)}). Its files may be incomplete, or not "
+            "safetensors. Download it again as safetensors."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""What `applied` puts in place of a pipeline's `encode_prompt`: prompts with concepts, and the edit's context."""
+"""What `applied` puts in place of a pipeline's `encode_prompt`: prompts with concepts, and the edit."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from diffusers.utils import scale_lora_layers, unscale_lora_layers
+from diffusers.utils.peft_utils import scale_lora_layers, unscale_lora_layers
 
-from perfusion_core.concept import Concept
-from perfusion_core.edit.gate import Removal
 from perfusion_core.errors import PromptError
 from perfusion_core.model.text import PromptEncoder, PromptEncoding, canonical
 
 if TYPE_CHECKING:
+    from perfusion_core.concept import Concept
+    from perfusion_core.edit.gate import Removal
     from perfusion_core.model.inject import Injection
 
 Lock = Literal["local", "global"]
@@ -79,7 +79,7 @@ class PromptConditioning:
         return tuple(e if e is None else e.to(dtype) for e in encodings)  # pyright: ignore[reportReturnType]
 
     def _positive(self, asked: Mapping[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
-        """The prompts' encodings, and those their keys come from under the global lock. Shape: (P, T, D) each."""
+        """The prompts' encodings, and what their keys come from under the global lock: (P, T, D) each."""
         given = asked.get("prompt_embeds")
         if given is not None:
             if self._lock == "global" and self._concepts:
@@ -171,7 +171,7 @@ def _known(name: str, concepts: Mapping[str, Concept]) -> str:
 
 
 def _taught_removal(concepts: Sequence[Concept]) -> Removal:
-    taught = {concept.metadata.removal for concept in concepts}
+    taught: set[Removal] = {concept.metadata.removal for concept in concepts}
     return taught.pop() if len(taught) == 1 else DEFAULT_REMOVAL
 
 

@@ -7,12 +7,15 @@ stored in fp32 and in fp16 has one fingerprint, and a fine-tuned one has another
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from perfusion_core.model.describe import cross_attentions, linear_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 SAMPLES = 64
 

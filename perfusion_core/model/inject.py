@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from perfusion_core.concept import Concept
 from perfusion_core.edit.compose import coefficients
-from perfusion_core.edit.gate import Removal
 from perfusion_core.errors import ConceptError, PerfusionError
 from perfusion_core.model.conditioning import Biases, Lock, PromptConditioning
 from perfusion_core.model.describe import ATTRIBUTE, Role, cross_attentions, describe, linear_of
 from perfusion_core.model.fingerprint import base_fingerprint
 from perfusion_core.model.projection import EditableConcept, EditContext, EditedProjection, EditState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from perfusion_core.concept import Concept
+    from perfusion_core.edit.gate import Removal
 
 __all__ = ["EditContext", "EditableConcept", "EditedProjection", "Injection", "applied", "inject"]
 
@@ -113,7 +116,8 @@ def inject(
     attentions = cross_attentions(denoiser)
     if any(isinstance(attention.to_k, EditedProjection) for attention in attentions.values()):
         raise PerfusionError(
-            "This pipeline already has concepts applied. Leave that `with applied(...)` first, or name all concepts in one."
+            "This pipeline already has concepts applied. Leave that `with applied(...)` first, "
+            "or name all concepts in one."
         )
     names = [concept.name.casefold() for concept in concepts]
     for name in names:
@@ -168,8 +172,8 @@ def applied(
 
     `biases` maps a concept's name to its gate bias, or to a list of one per image. What counts for an image
     is, in this order: a list given here, `<name:0.6>` in the prompt, a number given here, the concept's own.
-    `removal=None` takes what the concepts were taught with. `inverse_covariance` (D, D) defaults to the base's
-    own statistics. With no concepts it only lets text encoder and denoiser differ in precision.
+    `removal=None` takes what the concepts were taught with. `inverse_covariance` (D, D) defaults to the
+    base's own statistics. With no concepts it only lets text encoder and denoiser differ in precision.
     """
     description = describe(pipe)
     if concepts and inverse_covariance is None:

@@ -67,7 +67,7 @@ def _listing(reference: str, title: str, folder: Path) -> BaseListing:
 
 
 def require_supported(folder: Path, name: str) -> None:
-    """Raise BaseModelError unless the folder holds a pipeline this project can edit, without code of its own."""
+    """Raise BaseModelError unless the folder holds a pipeline we can edit, without code of its own."""
     index = _read_index(folder, name)
     kind = index.get("_class_name")
     if kind not in SUPPORTED_CLASSES:

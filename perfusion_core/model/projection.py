@@ -1,17 +1,20 @@
-"""A cross-attention projection with concepts in it: what replaces `to_k` or `to_v` while concepts are applied."""
+"""A cross-attention projection with concepts in it: stands in for `to_k` or `to_v` while they are applied."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import nn
 
 from perfusion_core.edit.compose import EditCoefficients, apply_edit
 from perfusion_core.errors import PerfusionError
-from perfusion_core.model.describe import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from perfusion_core.model.describe import Role
 
 
 class EditableConcept(Protocol):
@@ -66,6 +69,10 @@ class _Kept:
     context: EditContext
     output: torch.Tensor
 
+    def belongs_to(self, encoding: torch.Tensor, context: EditContext) -> bool:
+        same = self.encoding is encoding and self.context is context
+        return same and self.version == encoding._version
+
 
 class EditedProjection(nn.Module):
     """Wraps the projection found there (a linear layer, or what LoRA made of it) as `.base`.
@@ -102,10 +109,8 @@ class EditedProjection(nn.Module):
             return self.base(encoding)
         # Tensors made in inference mode have no version, so a change in place could not be seen.
         keep = not torch.is_grad_enabled() and not encoding.is_inference()
-        kept = self._kept
-        if keep and kept is not None and kept.encoding is encoding and kept.context is context:
-            if kept.version == encoding._version:
-                return kept.output
+        if keep and self._kept is not None and self._kept.belongs_to(encoding, context):
+            return self._kept.output
         output = self._edited(encoding, context)
         self._kept = _Kept(encoding, encoding._version, context, output) if keep else None
         return output
@@ -114,9 +119,9 @@ class EditedProjection(nn.Module):
         gates = context.coefficients.gates
         if encoding.shape[:2] != gates.shape[:2]:
             raise PerfusionError(
-                f"The denoiser was given {encoding.shape[0]} prompts of {encoding.shape[1]} tokens, but the concepts "
-                f"were set up for {gates.shape[0]} of {gates.shape[1]}. Call the pipeline itself inside `applied`, "
-                "not parts of it."
+                f"The denoiser was given {encoding.shape[0]} prompts of {encoding.shape[1]} tokens, but the "
+                f"concepts were set up for {gates.shape[0]} of {gates.shape[1]}. Call the pipeline itself "
+                "inside `applied`, not parts of it."
             )
         if self.role == "key" and context.key_encoding is not None:
             return self.base(context.key_encoding.to(encoding))

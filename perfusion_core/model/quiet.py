@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 @contextmanager
 def quiet_libraries(bars: bool = False) -> Iterator[None]:
-    """Errors only from diffusers and transformers, and no progress bars unless `bars`; restored afterwards."""
+    """Errors only from diffusers and transformers, no progress bars unless `bars`; restored afterwards."""
     libraries = (diffusers_logging, transformers_logging)
     before = [(library.get_verbosity(), library.is_progress_bar_enabled()) for library in libraries]
     for library in libraries:

@@ -8,16 +8,18 @@ hook on the token embedding: tokenizer and text encoder stay as they are.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import nn
 
 from perfusion_core.concept import validate_name
 from perfusion_core.errors import ConceptError, PromptError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 _MENTION = re.compile(r"<([^<>:\s]{1,40})(?::\s*([^<>]*?)\s*)?>")
 
@@ -33,7 +35,7 @@ class ConceptWords(Protocol):
 
 @dataclass(frozen=True)
 class Mention:
-    """A concept named in a prompt, with the gate bias written there, if any. `source` is the text as typed."""
+    """A concept named in a prompt, with the gate bias written there, if any; `source` is what was typed."""
 
     name: str
     bias: float | None = None
@@ -126,7 +128,7 @@ def _bias(match: re.Match[str]) -> float | None:
 
 
 def superclass_tokens(tokenizer: Any, word: str) -> list[str]:
-    """The tokens of a superclass word, for showing how the model reads it. Raises PromptError when it has none."""
+    """The tokens of a superclass word, to show how the model reads it. Raises PromptError without any."""
     ids = _token_ids(tokenizer, word)
     if not ids:
         raise PromptError("The superclass is empty. Say what the thing is in a word, for example dog.")
@@ -228,7 +230,8 @@ class PromptEncoder:
         beyond = [name for position, name in slots if position > room]
         if beyond:
             raise PromptError(
-                f"<{beyond[0]}> stands past the {room} tokens this model can read. Move it forward or shorten: {prompt}"
+                f"<{beyond[0]}> stands past the {room} tokens this model can read. "
+                f"Move it forward or shorten: {prompt}"
             )
         ids = [tokenizer.bos_token_id, *body[:room], tokenizer.eos_token_id]
         cut = tokenizer.decode(body[room:]).strip() if len(body) > room else ""
