@@ -1,0 +1,36 @@
+"""The schedulers a person can choose by name. Importing this needs neither torch nor diffusers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from perfusion_core.errors import PerfusionError
+
+if TYPE_CHECKING:
+    from perfusion_core.model.base import BaseModel
+
+# Our name -> class in diffusers, and what to set in its configuration.
+_SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "ddim": ("DDIMScheduler", {"clip_sample": False}),
+    "euler": ("EulerDiscreteScheduler", {}),
+    "euler-a": ("EulerAncestralDiscreteScheduler", {}),
+    "dpm++": ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++"}),
+}
+SCHEDULER_NAMES: tuple[str, ...] = tuple(_SCHEDULERS)
+
+
+def check_scheduler(name: str) -> str:
+    """`name` when there is such a scheduler; `PerfusionError` otherwise."""
+    if name not in _SCHEDULERS:
+        raise PerfusionError(
+            f"There is no scheduler called {name!r}. Choose one of: {', '.join(SCHEDULER_NAMES)}."
+        )
+    return name
+
+
+def make_scheduler(base: BaseModel, name: str) -> Any:
+    """A fresh diffusers scheduler called `name` on the base's own noise schedule and prediction type."""
+    import diffusers
+
+    class_name, settings = _SCHEDULERS[check_scheduler(name)]
+    return getattr(diffusers, class_name).from_config(base.scheduler.config, **settings)

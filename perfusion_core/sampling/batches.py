@@ -1,0 +1,69 @@
+"""How many images go through the denoiser together.
+
+On a CPU an image must not depend on the images beside it: its recipe promises the same bits when it is made
+alone. Whether a batch keeps that promise depends on the processor, the precision and the shapes (float32
+matrix products usually regroup their sums, bfloat16 ones often do not), so it is tried out once a shape.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import torch
+
+if TYPE_CHECKING:
+    from perfusion_core.model.base import BaseModel
+
+_PIXELS_TOGETHER = {"cuda": 8 * 512 * 512, "cpu": 16 * 128 * 128}
+_MOST_TOGETHER = 16
+
+# What was found about each denoiser; forgotten with it.
+_Shape = tuple[Any, ...]
+_FOUND: WeakKeyDictionary[torch.nn.Module, dict[_Shape, bool]] = WeakKeyDictionary()
+
+
+def images_together(base: BaseModel, wanted: int, width: int, height: int, guided: bool) -> int:
+    """The size of a batch, at least 1 and at most `wanted`, that fits the device and keeps images
+    independent.
+    """
+    kind = torch.device(base.device).type
+    room = _PIXELS_TOGETHER.get(kind, _PIXELS_TOGETHER["cpu"]) // (width * height)
+    size = max(1, min(wanted, room, _MOST_TOGETHER))
+    if kind != "cpu" or size == 1:
+        return size
+    # Even parts: 9 images in two passes are 5 and 4, never 8 and 1.
+    size = -(-wanted // -(-wanted // size))
+    sizes = {size, wanted % size} - {0, 1}
+    return size if all(_independent(base, n, width, height, guided) for n in sizes) else 1
+
+
+def _independent(base: BaseModel, images: int, width: int, height: int, guided: bool) -> bool:
+    """Whether the first and the last image of a batch have the bits they have alone. Costs a step, once."""
+    unet = base.unet
+    shape = (images, width, height, guided, base.dtype, torch.get_num_threads())
+    known = _FOUND.setdefault(unet, {})
+    if shape not in known:
+        known[shape] = _try_out(base, images, width, height, guided)
+    return known[shape]
+
+
+@torch.no_grad()
+def _try_out(base: BaseModel, images: int, width: int, height: int, guided: bool) -> bool:
+    facts = base.description
+    noise = torch.Generator().manual_seed(images)
+    size = (height // facts.vae_factor, width // facts.vae_factor)
+    latents = torch.randn((images, facts.latent_channels, *size), generator=noise).to(base.dtype)
+    length = min(int(base.tokenizer.model_max_length), int(base.text_encoder.config.max_position_embeddings))
+    text = torch.randn((2 if guided else 1, length, facts.text_width), generator=noise).to(base.dtype)
+
+    def predict(rows: torch.Tensor) -> torch.Tensor:
+        together = torch.cat([rows] * len(text))
+        encodings = text.repeat_interleave(len(rows), dim=0)
+        return base.unet(together, 500, encoder_hidden_states=encodings, return_dict=False)[0]
+
+    all_rows = predict(latents).view(len(text), images, *latents.shape[1:])
+    return all(
+        torch.equal(all_rows[:, k], predict(latents[k : k + 1]).view(len(text), *latents.shape[1:]))
+        for k in (0, images - 1)
+    )

@@ -1,0 +1,99 @@
+"""Where on the front between photos and prompt an image is made: the main slider, in numbers.
+
+The gate bias of a concept decides how strongly a token has to resemble the concept before the concept acts
+on it. A high bias follows the prompt, a low one follows the photos. This file is free of torch, so that a
+form can be drawn before anything heavy is loaded.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from perfusion_core.errors import PerfusionError
+
+Lock = Literal["local", "global"]
+Removal = Literal["paper", "gated"]
+LOCKS: tuple[Lock, ...] = get_args(Lock)
+
+DEFAULT_TEMPERATURE = 0.15  # the paper's, at inference; training uses a smaller one
+
+
+@dataclass(frozen=True)
+class OperatingRange:
+    """The gate biases between which the slider moves, and the paper's own interval inside it."""
+
+    prompt_end: float
+    photo_end: float
+    paper: tuple[float, float]
+    default: float
+
+
+# A local lock with the bias at the paper's 0.60-0.75 lies right of the middle of the slider. The ends go
+# further than the paper does: at 1.1 the concept's own token barely opens its gate (sigma(-0.1 / 0.15) =
+# 0.34), at 0.4 the neighbours' gates are open as well. Beyond either end images stop changing or fall apart.
+RANGES: dict[Lock, OperatingRange] = {
+    "local": OperatingRange(prompt_end=1.1, photo_end=0.4, paper=(0.60, 0.75), default=0.68),
+    "global": OperatingRange(prompt_end=0.9, photo_end=0.2, paper=(0.40, 0.60), default=0.50),
+}
+
+NAMED_POINTS: dict[str, float] = {"prompt": 0.15, "balanced": 0.55, "photos": 0.85}
+"""Named places on the slider, as fidelity to the photos in 0..1."""
+
+WIDEST_BIAS = (-1.0, 3.0)
+
+
+def check_lock(lock: str) -> Lock:
+    """`lock` itself when it is one of `LOCKS`; `PerfusionError` otherwise."""
+    for known in LOCKS:
+        if lock == known:
+            return known
+    raise PerfusionError(f"There is no lock called {lock!r}. Choose one of: {', '.join(LOCKS)}.")
+
+
+def check_bias(bias: float, name: str = "") -> float:
+    """`bias` as a float when it is a usable gate bias; `PerfusionError` otherwise."""
+    low, high = WIDEST_BIAS
+    if not (math.isfinite(bias) and low <= bias <= high):
+        owner = f" of <{name}>" if name else ""
+        raise PerfusionError(f"The bias{owner} is {bias}; it has to be between {low} and {high}. Try 0.65.")
+    return float(bias)
+
+
+def slider_to_bias(fidelity: float, lock: str = "local") -> float:
+    """Gate bias for a slider position. `fidelity` 0 follows the prompt, 1 follows the photos."""
+    if not 0.0 <= fidelity <= 1.0:
+        raise PerfusionError(f"The slider goes from 0 (prompt) to 1 (photos); {fidelity} lies outside.")
+    ends = RANGES[check_lock(lock)]
+    return ends.prompt_end + fidelity * (ends.photo_end - ends.prompt_end)
+
+
+def bias_to_slider(bias: float, lock: str = "local") -> float:
+    """Slider position of a gate bias; biases beyond the slider's ends give 0 or 1."""
+    ends = RANGES[check_lock(lock)]
+    position = (check_bias(bias) - ends.prompt_end) / (ends.photo_end - ends.prompt_end)
+    return min(1.0, max(0.0, position))
+
+
+def default_bias(lock: str = "local") -> float:
+    """The bias used for a concept that carries no recommendation of its own."""
+    return RANGES[check_lock(lock)].default
+
+
+def front_biases(
+    points: int, lock: str = "local", ends: tuple[float, float] | None = None
+) -> tuple[float, ...]:
+    """`points` biases evenly spaced from the prompt's end to the photos' end (or between `ends`).
+
+    Rounded to four places, so that a bias shown to a person is exactly the bias that was used.
+    """
+    if points < 2:
+        raise PerfusionError(f"A front needs at least 2 points, not {points}.")
+    if points > 64:
+        raise PerfusionError(f"A front of {points} points is too many; ask for 64 or fewer.")
+    here = RANGES[check_lock(lock)]
+    first, last = ends if ends is not None else (here.prompt_end, here.photo_end)
+    check_bias(first)
+    check_bias(last)
+    return tuple(round(first + (last - first) * k / (points - 1), 4) for k in range(points))

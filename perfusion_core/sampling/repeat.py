@@ -1,0 +1,75 @@
+"""Making an image again from its recipe, or saying why it would not be the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from perfusion_core.model.text import parse_prompt
+from perfusion_core.sampling.generator import Generation, generate
+from perfusion_core.sampling.png import ImageRecipe
+from perfusion_core.sampling.request import GenerationRequest
+
+if TYPE_CHECKING:
+    from perfusion_core.concept import Concept
+    from perfusion_core.model.base import BaseModel
+
+
+def request_from(recipe: ImageRecipe) -> GenerationRequest:
+    """The request that makes a recipe's image again, given the same base and concepts."""
+    temperatures = {concept.temperature for concept in recipe.concepts}
+    prompt = parse_prompt(recipe.prompt)
+    return GenerationRequest(
+        # Biases as stored, not as printed in the prompt, which shows fewer digits.
+        prompt="".join(piece if isinstance(piece, str) else f"<{piece.name}>" for piece in prompt.pieces),
+        negative_prompt=recipe.negative_prompt,
+        seed=recipe.seed,
+        steps=recipe.steps,
+        guidance=recipe.guidance,
+        width=recipe.width,
+        height=recipe.height,
+        scheduler=recipe.scheduler,
+        lock=recipe.lock,
+        removal=recipe.removal,
+        temperature=temperatures.pop() if len(temperatures) == 1 else None,
+        biases={concept.name: concept.bias for concept in recipe.concepts},
+    )
+
+
+def differences(recipe: ImageRecipe, base: BaseModel, concepts: Mapping[str, Concept]) -> list[str]:
+    """What here is not what the recipe's image was made with, in plain sentences; empty when it can be
+    repeated.
+    """
+    found: list[str] = []
+    if recipe.base_fingerprint != base.fingerprint:
+        found.append(f"the base model is {base.id}, and its weights are not those of {recipe.base}")
+    by_name = {concept.name.casefold(): concept for concept in concepts.values()}
+    for used in recipe.concepts:
+        here = by_name.get(used.name.casefold())
+        if here is None:
+            found.append(f"there is no concept <{used.name}>")
+        elif here.content_hash != used.content_hash:
+            found.append(f"<{used.name}> is another concept, or was taught again since")
+    precision, device = str(base.dtype).removeprefix("torch."), torch.device(base.device).type
+    if (precision, device) != (recipe.precision, recipe.device):
+        found.append(
+            f"it is computed on {device} in {precision}, not on {recipe.device} in {recipe.precision}"
+        )
+    return found
+
+
+def repeat(
+    base: BaseModel, concepts: Mapping[str, Concept], recipe: ImageRecipe, **options: Any
+) -> Generation:
+    """Make a recipe's image again; bit-identical on CPU when `differences` finds none. `options` as in
+    `generate`.
+    """
+    made = generate(base, concepts, request_from(recipe), **options)
+    images = [
+        replace(image, recipe=image.recipe.model_copy(update={"prompt": recipe.prompt}))
+        for image in made.images
+    ]
+    return replace(made, images=images)

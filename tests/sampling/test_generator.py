@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from perfusion_core.errors import PerfusionError, PromptError
+from perfusion_core.sampling.generator import front, generate, grid
+from perfusion_core.sampling.request import GenerationRequest
+
+PROMPT = "a photo of <biscuit> on the beach"
+
+
+class Covariance:
+    fingerprint = "c0ffee"
+    condition = 1.0
+
+    def __init__(self, inverse: torch.Tensor) -> None:
+        self.inverse = inverse
+
+
+@pytest.fixture
+def covariance(tiny_covariance: torch.Tensor) -> Any:
+    return Covariance(tiny_covariance)
+
+
+@pytest.fixture
+def concepts(tiny_base: Any, make_concept: Any) -> dict[str, Any]:
+    made = [make_concept(tiny_base), make_concept(tiny_base, "mug", "cup", seed=1)]
+    return {concept.name: concept for concept in made}
+
+
+def ask(prompt: str = PROMPT, **changes: Any) -> GenerationRequest:
+    return GenerationRequest(prompt, **{"seed": 7, "steps": 3, "guidance": 4.0, **changes})
+
+
+def bits(image: Image.Image) -> bytes:
+    return image.tobytes()
+
+
+def test_image_k_has_seed_k_and_is_the_same_however_many_are_made(tiny_base, concepts, covariance) -> None:
+    three = generate(tiny_base, concepts, ask(count=3), covariance=covariance).images
+    assert [made.recipe.seed for made in three] == [7, 8, 9]
+    assert len({bits(made.image) for made in three}) == 3
+    alone = generate(tiny_base, concepts, ask(seed=9), covariance=covariance).images[0]
+    assert bits(alone.image) == bits(three[2].image)
+    assert alone.recipe == three[2].recipe
+
+
+def test_the_bias_changes_the_image_and_is_in_the_recipe(tiny_base, concepts, covariance) -> None:
+    made = [
+        generate(tiny_base, concepts, ask(biases={"biscuit": bias}), covariance=covariance).images[0]
+        for bias in (1.1, 0.4)
+    ]
+    assert bits(made[0].image) != bits(made[1].image)
+    assert [m.recipe.concepts[0].bias for m in made] == [1.1, 0.4]
+
+
+def test_a_front_is_what_single_images_at_its_biases_are(tiny_base, concepts, covariance) -> None:
+    biases = (1.1, 0.75, 0.4)
+    points = front(tiny_base, concepts, ask(), "Biscuit", biases, covariance=covariance).images
+    assert [p.recipe.concepts[0].bias for p in points] == list(biases)
+    assert {p.recipe.seed for p in points} == {7}
+    for bias, point in zip(biases, points, strict=True):
+        single = generate(tiny_base, concepts, ask(biases={"biscuit": bias}), covariance=covariance).images[0]
+        assert bits(single.image) == bits(point.image)
+
+
+def test_a_front_moves_the_bias_the_prompt_wrote_and_says_so(tiny_base, concepts, covariance) -> None:
+    request = ask("a photo of <biscuit:0.6>")
+    points = front(tiny_base, concepts, request, "biscuit", (0.9, 0.5), covariance=covariance).images
+    assert [p.recipe.prompt for p in points] == ["a photo of <biscuit:0.9>", "a photo of <biscuit:0.5>"]
+    assert bits(points[0].image) != bits(points[1].image)
+
+
+def test_a_front_of_two_seeds_goes_seed_by_seed(tiny_base, concepts, covariance) -> None:
+    made = front(tiny_base, concepts, ask(count=2), "biscuit", (0.9, 0.5), covariance=covariance).images
+    assert [(m.recipe.seed, m.recipe.concepts[0].bias) for m in made] == [
+        (7, 0.9),
+        (7, 0.5),
+        (8, 0.9),
+        (8, 0.5),
+    ]
+
+
+def test_a_grid_changes_the_first_bias_by_row(tiny_base, concepts, covariance) -> None:
+    request = ask("a <biscuit> next to <mug>")
+    cells = grid(
+        tiny_base, concepts, request, ("biscuit", "mug"), ((0.9, 0.5), (0.8, 0.6, 0.4)), covariance=covariance
+    ).images
+    assert [tuple(c.bias for c in cell.recipe.concepts) for cell in cells] == [
+        (a, b) for a in (0.9, 0.5) for b in (0.8, 0.6, 0.4)
+    ]
+    assert len({bits(cell.image) for cell in cells}) == 6
+    with pytest.raises(PerfusionError, match="two different concepts"):
+        grid(tiny_base, concepts, request, ("mug", "mug"), ((0.9,), (0.8,)), covariance=covariance)
+
+
+def test_only_the_concepts_in_the_prompt_take_part(tiny_base, concepts, covariance) -> None:
+    both = generate(tiny_base, concepts, ask(), covariance=covariance).images[0]
+    alone = generate(tiny_base, {"biscuit": concepts["biscuit"]}, ask(), covariance=covariance).images[0]
+    assert bits(both.image) == bits(alone.image)
+    assert [c.name for c in both.recipe.concepts] == ["biscuit"]
+
+
+def test_a_prompt_without_a_concept_is_the_stock_pipelines_image_and_a_warning(
+    tiny_base, concepts, covariance
+) -> None:
+    made = generate(
+        tiny_base,
+        concepts,
+        ask("a photo of a dog", scheduler="ddim", biases={"mug": 0.5}),
+        covariance=covariance,
+    )
+    stock = tiny_base.pipeline(
+        "a photo of a dog",
+        num_inference_steps=3,
+        guidance_scale=4.0,
+        generator=torch.Generator().manual_seed(7),
+    ).images[0]
+    assert bits(made.images[0].image) == bits(stock)
+    assert any("names no concept" in warning for warning in made.warnings)
+    assert any("<mug>, which is not in the prompt: concept not used" in warning for warning in made.warnings)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "biases", "expected"),
+    [
+        ("a <biscuit>", {}, 0.68),
+        ("a <biscuit>", {"BISCUIT": 0.6}, 0.6),
+        ("a <Biscuit:0.5>", {"biscuit": 0.6}, 0.5),
+    ],
+)
+def test_prompt_goes_before_request_before_the_concepts_own_bias(
+    tiny_base, concepts, covariance, prompt, biases, expected
+) -> None:
+    made = generate(tiny_base, concepts, ask(prompt, biases=biases), covariance=covariance).images[0]
+    assert made.recipe.concepts[0].bias == expected
+
+
+def test_the_global_lock_uses_its_own_recommendation(tiny_base, concepts, covariance) -> None:
+    made = generate(tiny_base, concepts, ask(lock="global"), covariance=covariance).images[0]
+    assert (made.recipe.lock, made.recipe.concepts[0].bias) == ("global", 0.5)
+
+
+@pytest.mark.parametrize("scheduler", ["ddim", "euler", "euler-a", "dpm++"])
+def test_every_scheduler_draws_and_repeats_itself(tiny_base, concepts, covariance, scheduler) -> None:
+    request = ask(scheduler=scheduler, steps=4)
+    first, again = (generate(tiny_base, concepts, request, covariance=covariance).images[0] for _ in range(2))
+    assert bits(first.image) == bits(again.image)
+    assert first.recipe.scheduler == scheduler
+
+
+def test_the_base_is_afterwards_what_it_was(tiny_base, concepts, covariance) -> None:
+    pipe = tiny_base.pipeline
+    before = (repr(pipe.unet), pipe.scheduler, dict(pipe._progress_bar_config), "encode_prompt" in vars(pipe))
+    generate(tiny_base, concepts, ask(scheduler="euler"), covariance=covariance)
+    with pytest.raises(RuntimeError, match="on purpose"):
+        generate(tiny_base, concepts, ask(), covariance=covariance, on_step=fail)
+    assert (
+        repr(pipe.unet),
+        pipe.scheduler,
+        dict(pipe._progress_bar_config),
+        "encode_prompt" in vars(pipe),
+    ) == before
+
+
+def fail(_done: int, _total: int) -> None:
+    raise RuntimeError("on purpose")
+
+
+def test_progress_counts_to_the_end_over_all_images(tiny_base, concepts, covariance) -> None:
+    seen: list[tuple[int, int]] = []
+    generate(
+        tiny_base,
+        concepts,
+        ask(count=2),
+        covariance=covariance,
+        on_step=lambda done, total: seen.append((done, total)),
+    )
+    assert seen[-1] == (6, 6)
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_stopping_keeps_the_images_that_were_finished(tiny_base, concepts, covariance) -> None:
+    steps: list[int] = []
+    made = generate(
+        tiny_base,
+        concepts,
+        ask(count=3),
+        covariance=covariance,
+        on_step=lambda done, _total: steps.append(done),
+        should_stop=lambda: len(steps) > 4,
+    )
+    assert made.stopped
+    assert [m.recipe.seed for m in made.images] == [7]
+
+
+def test_words_that_do_not_fit_are_returned_as_a_warning(tiny_base, concepts, covariance) -> None:
+    made = generate(tiny_base, concepts, ask("<biscuit> " + "in the snow " * 12), covariance=covariance)
+    assert any("left out: “" in warning and "snow" in warning for warning in made.warnings)
+
+
+def test_a_concept_of_another_base_is_allowed_with_a_warning(tiny_base, make_concept, covariance) -> None:
+    stranger = make_concept(tiny_base).with_metadata(base="elsewhere", base_fingerprint="other")
+    made = generate(tiny_base, {"biscuit": stranger}, ask(), covariance=covariance)
+    assert any("taught on elsewhere" in warning for warning in made.warnings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"prompt": "  "}, "prompt is empty"),
+        ({"prompt": "a <teapot>"}, "<teapot>.*<biscuit>, <mug>"),
+        ({"prompt": "a <mug:0.5> and a <mug:0.6>"}, "two different numbers"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 2**63 - 1, "count": 2}, "seed of the last image"),
+        ({"count": 0}, "number of images"),
+        ({"steps": 0}, "number of steps"),
+        ({"guidance": float("nan")}, "guidance"),
+        ({"width": 100}, "multiples of 8"),
+        ({"height": 8}, "height"),
+        ({"temperature": 0.0}, "temperature"),
+        ({"scheduler": "magic"}, "magic"),
+        ({"lock": "sideways"}, "sideways"),
+        ({"biases": {"mug": 99.0}}, "<mug> is 99"),
+    ],
+)
+def test_impossible_requests_are_refused_in_words(tiny_base, concepts, covariance, changes, words) -> None:
+    request = replace(ask(), **changes)
+    with pytest.raises(PerfusionError, match=words):
+        generate(tiny_base, concepts, request, covariance=covariance)
+
+
+def test_a_front_of_a_concept_that_is_not_in_the_prompt_is_refused(tiny_base, concepts, covariance) -> None:
+    with pytest.raises(PromptError, match="does not name <mug>"):
+        front(tiny_base, concepts, ask(), "mug", (0.9, 0.5), covariance=covariance)
+
+
+def test_an_image_of_no_numbers_is_an_error_not_a_black_square(tiny_base, make_concept, covariance) -> None:
+    concept = make_concept(tiny_base)
+    with torch.no_grad():
+        tiny_base.unet.conv_out.bias.fill_(float("nan"))
+    with pytest.raises(PerfusionError, match="not-a-number"):
+        generate(tiny_base, {"biscuit": concept}, ask(), covariance=covariance)
+
+
+def test_other_sizes_than_the_bases_own_are_made_and_recorded(tiny_base, concepts, covariance) -> None:
+    made = generate(tiny_base, concepts, ask(width=96, height=64), covariance=covariance).images[0]
+    assert made.image.size == (made.recipe.width, made.recipe.height) == (96, 64)
