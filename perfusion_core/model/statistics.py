@@ -1,0 +1,160 @@
+"""The statistics of a text encoder: the second moment of its encodings over a caption corpus, inverted.
+
+Computed once for each text encoder and kept on disk; a base model may bring its own as `covariance.safetensors`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from platformdirs import user_cache_path
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from tqdm import tqdm
+
+from perfusion_core.edit.covariance import SecondMoment, condition_number, inverse
+from perfusion_core.errors import BaseModelError, PerfusionError
+from perfusion_core.files import write_atomic
+from perfusion_core.model.fingerprint import text_fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# Relative to the mean eigenvalue of C: small enough to tell apart words that differ in rare directions only, large
+# enough to keep the condition number below a million for every text encoder in use.
+RIDGE = 1e-3
+SHIPPED_NAME = "covariance.safetensors"
+CAPTIONS = Path(__file__).parents[2] / "assets" / "captions.txt.gz"
+_BATCH = 64
+
+
+@dataclass(frozen=True, eq=False)
+class CovarianceStats:
+    """C⁻¹ of one text encoder. Shape: inverse (D, D), float32.
+
+    `fingerprint` names text encoder, captions and ridge; `condition` is the condition number of what was inverted.
+    """
+
+    inverse: torch.Tensor
+    fingerprint: str
+    condition: float
+
+
+def covariance_for(
+    base: Any,
+    cache_dir: str | Path | None = None,
+    *,
+    captions: Sequence[str] | None = None,
+    progress: bool = True,
+) -> CovarianceStats:
+    """The statistics of a base's (or a pipeline's) text encoder: shipped with it, kept from before, or computed.
+
+    Computing takes some minutes for Stable Diffusion on a CPU and shows its progress. A file that is damaged or
+    belongs to another text encoder is not used. Raises BaseModelError when the captions are missing.
+    """
+    found_text = getattr(base, "text_fingerprint", None)
+    text = found_text if isinstance(found_text, str) else text_fingerprint(base.text_encoder)
+    width = int(base.text_encoder.config.hidden_size)
+    folder = getattr(base, "folder", None)
+    shipped = _read(Path(folder) / SHIPPED_NAME, text, width) if folder and captions is None else None
+    if shipped:
+        return shipped
+    lines = read_captions() if captions is None else captions
+    kept_at = (
+        Path(cache_dir) if cache_dir else default_cache()
+    ) / f"covariance-{_name(text, lines)}.safetensors"
+    kept = _read(kept_at, text, width)
+    if kept:
+        return kept
+    computed = compute(base, lines, text=text, progress=progress)
+    try:
+        kept_at.parent.mkdir(parents=True, exist_ok=True)
+        save_statistics(computed, text, kept_at)
+    except (OSError, PerfusionError):
+        pass  # a cache that cannot be written costs the time again, no more
+    return computed
+
+
+def compute(base: Any, captions: Sequence[str], *, text: str, progress: bool = True) -> CovarianceStats:
+    """Stream the captions through the text encoder, in float64 from there on.
+
+    Every token from the begin mark to the end mark counts once, padding does not. Conditioning: the ridge is
+    RIDGE times the mean eigenvalue of C, see `edit.covariance.inverse`.
+    """
+    moment = SecondMoment(int(base.text_encoder.config.hidden_size))
+    in_order = sorted(captions, key=len)  # lines of like length pad each other little
+    title = "Reading captions (once per text encoder)"
+    with tqdm(total=len(in_order), desc=title, unit=" lines", disable=not progress) as bar:
+        for start in range(0, len(in_order), _BATCH):
+            batch = in_order[start : start + _BATCH]
+            moment.update(_encodings(base.tokenizer, base.text_encoder, batch))
+            bar.update(len(batch))
+    covariance = moment.covariance()
+    condition = condition_number(covariance, ridge=RIDGE)
+    return CovarianceStats(inverse(covariance, ridge=RIDGE), _name(text, captions), condition)
+
+
+@torch.no_grad()
+def _encodings(tokenizer: Any, text_encoder: Any, captions: Sequence[str]) -> torch.Tensor:
+    """The encodings of all tokens that are no padding. Shape: (tokens, D), float32."""
+    limit = min(tokenizer.model_max_length, text_encoder.config.max_position_embeddings)
+    tokens = tokenizer(
+        list(captions), padding="longest", truncation=True, max_length=limit, return_tensors="pt"
+    )
+    # A causal encoder never looks ahead, so padding to the longest line instead of the limit changes nothing.
+    encoding = text_encoder(tokens.input_ids.to(text_encoder.device))[0]
+    return encoding[tokens.attention_mask.bool().to(encoding.device)].float()
+
+
+def read_captions(path: Path = CAPTIONS) -> list[str]:
+    """The caption corpus, one line a caption. Raises BaseModelError when it is missing."""
+    try:
+        return gzip.decompress(path.read_bytes()).decode("utf-8").splitlines()
+    except (OSError, EOFError, ValueError) as error:
+        raise BaseModelError(
+            f"The caption file {path} is missing or damaged. Get the project again with its assets."
+        ) from error
+
+
+def default_cache() -> Path:
+    """Where computed statistics are kept: in PERFUSION_HOME when it is set, else in the user's cache folder."""
+    home = os.environ.get("PERFUSION_HOME")
+    return Path(home) / "cache" if home else user_cache_path("perfusion-studio")
+
+
+def save_statistics(stats: CovarianceStats, text: str, path: Path) -> None:
+    """Write statistics for the text encoder with fingerprint `text`. Raises PerfusionError when it cannot."""
+    described = {
+        "text_fingerprint": text,
+        "fingerprint": stats.fingerprint,
+        "condition": repr(stats.condition),
+    }
+    write_atomic(path, save({"inverse": stats.inverse.contiguous()}, metadata=described))
+
+
+def _read(path: Path, text: str, width: int) -> CovarianceStats | None:
+    """Statistics from a file, or None when there are none there that fit and are sound."""
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            described = file.metadata() or {}
+            found = file.get_tensor("inverse")
+        stats = CovarianceStats(found, described["fingerprint"], float(described["condition"]))
+    except (SafetensorError, OSError, KeyError, ValueError):
+        return None
+    fits = described.get("text_fingerprint") == text and found.shape == (width, width)
+    return stats if fits and found.dtype == torch.float32 and bool(found.isfinite().all()) else None
+
+
+def _name(text: str, captions: Sequence[str]) -> str:
+    """Names everything the statistics depend on."""
+    digest = hashlib.sha256(f"{text} {RIDGE} {len(captions)}\n".encode())
+    digest.update("\n".join(captions).encode())
+    return digest.hexdigest()[:32]
