@@ -104,10 +104,10 @@ def _require_separate(correlation: Tensor, names: Sequence[str]) -> None:
     if bool(torch.linalg.eigvalsh(correlation)[0] >= SMALLEST_SEPARATION):
         return
     count = len(correlation)
-    closest = int((correlation - 2 * torch.eye(count).to(correlation)).argmax())
+    closest = int((correlation.abs() - 2 * torch.eye(count).to(correlation)).argmax())
     pair = sorted(divmod(closest, count))
     first, second = (names[k] if names else f"number {k + 1}" for k in pair)
     raise ConceptError(
         f"The concepts {first} and {second} were learned as nearly the same thing and cannot be told apart "
-        "in one picture. Leave one out, or teach one of them again with a different kind of thing or for longer."
+        "in one picture. Leave one out, or teach one of them again with another kind of thing or for longer."
     )
