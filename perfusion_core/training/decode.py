@@ -47,8 +47,8 @@ class Decoded:
 def decode(data: bytes, name: str) -> Decoded:
     """Decode one photo.
 
-    `name` is only used in messages. Raises PhotoError when the bytes are not a whole picture in one of FORMATS,
-    or its size is outside the limits (decided from the header).
+    `name` is only used in messages. Raises PhotoError when the bytes are not a whole picture in one of
+    FORMATS, or its size is outside the limits (decided from the header).
     """
     if not data:
         raise PhotoError(f"{name} is empty (zero bytes). Copy it again from where it came from.")
@@ -131,7 +131,7 @@ def _too_large(name: str) -> PhotoError:
 def _upright(image: Image.Image, notes: list[str]) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
-    except Exception:  # a broken EXIF block must not cost the whole photo
+    except Exception:
         notes.append("its orientation data is damaged and was ignored")
         return image.copy()
 
@@ -172,7 +172,7 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         scale = 255.0 if top <= 1.0 else 255.0 / max(top, 255.0)
     else:
-        scale = 255.0 / (65535.0 if top <= 65535.0 else top)
+        scale = 255.0 / max(65535.0, top)
     return Image.fromarray(np.clip(np.rint(values * scale), 0, 255).astype(np.uint8))
 
 

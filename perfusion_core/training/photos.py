@@ -32,8 +32,9 @@ Source = str | os.PathLike[str] | bytes | tuple[str, bytes]  # a path, a folder,
 class Photo:
     """One checked photo.
 
-    image: the square RGB crop that is trained on; full: the whole upright picture (longest side <= MAX_SIDE);
-    crop: where `image` lies in `full`; sha: sha256 of the upright pixels; warnings: whole sentences for the user.
+    image: the square RGB crop that is trained on; full: the whole upright picture (longest side <=
+    MAX_SIDE); crop: where `image` lies in `full`; sha: sha256 of the upright pixels; warnings: whole
+    sentences for the user.
     """
 
     image: Image.Image
@@ -52,8 +53,8 @@ class Photo:
 def load_photos(sources: Sequence[Source] | Source) -> list[Photo]:
     """Check and decode photos given as paths, folders (all photos in them), bytes or (name, bytes).
 
-    The same picture twice is used once, with a warning on the one that stays. Raises PhotoError naming the photo,
-    what is wrong with it and what to do; nothing is returned then.
+    The same picture twice is used once, with a warning on the one that stays. Raises PhotoError naming the
+    photo, what is wrong with it and what to do; nothing is returned then.
     """
     if isinstance(sources, (str, bytes, os.PathLike)) or _is_named_bytes(sources):
         sources = [sources]  # type: ignore[list-item]
@@ -71,14 +72,15 @@ def load_photos(sources: Sequence[Source] | Source) -> list[Photo]:
         total += len(data)
         if total > MAX_TOTAL_BYTES:
             raise PhotoError(
-                f"The photos are larger than {MAX_TOTAL_BYTES // 2**20} MB together. Use fewer or smaller ones."
+                f"The photos are larger than {MAX_TOTAL_BYTES // 2**20} MB together. "
+                "Use fewer or smaller ones."
             )
         photo = _photo(name, data)
         first = photos.get(photo.sha)
         if first is None:
             photos[photo.sha] = photo
         else:
-            again = f"{shown(name)} is the same picture as {shown(first.original_name)}: it is used once."
+            again = f"{shown(name)} is the same picture as {shown(first.original_name)}: used once."
             photos[photo.sha] = replace(first, warnings=(*first.warnings, again))
     return list(photos.values())
 
@@ -90,14 +92,14 @@ def cropped(photo: Photo, box: Box) -> Photo:
     inside = 0 <= left < right <= width and 0 <= top < bottom <= height
     if not inside or right - left != bottom - top:
         raise PhotoError(
-            f"The crop {box} of {shown(photo.original_name)} is not a square inside its {width}×{height} pixels. "
-            "Draw it again."
+            f"The crop {box} of {shown(photo.original_name)} is not a square inside its "
+            f"{width}×{height} pixels. Draw it again."
         )
     return replace(photo, image=photo.full.crop(box), crop=box)
 
 
 def square_box(size: tuple[int, int], centre: tuple[float, float] | None = None) -> Box:
-    """The largest square in a picture of `size` (width, height) that lies as near to `centre` (x, y) as it can."""
+    """The largest square in a picture of `size` (width, height), as near to `centre` (x, y) as it fits."""
     width, height = size
     side = min(size)
     x, y = centre or (width / 2, height / 2)

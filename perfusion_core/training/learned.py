@@ -1,0 +1,196 @@
+"""What is learned, and how it becomes a concept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from perfusion_core.concept import Concept, ConceptMetadata
+from perfusion_core.edit.gate import similarity
+from perfusion_core.errors import TrainingError
+from perfusion_core.model.describe import cross_attentions
+from perfusion_core.model.text import PromptEncoding
+from perfusion_core.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from perfusion_core.model.base import BaseModel
+    from perfusion_core.model.statistics import CovarianceStats
+    from perfusion_core.model.text import PromptEncoder
+
+SIMILARITY_LIMITS = (0.9, 1.1)  # outside, the bias slider no longer means what it says
+_NEAR_ENOUGH = 0.03
+_SETTLING_DECAY = 0.9
+_LONGEST_SETTLING = 200
+
+
+@dataclass
+class Learned:
+    """Everything that teaching changes, in float32; a concept in the making, which `inject` takes as one.
+
+    embedding (D,) and values[path] (O,) are parameters, keys too when they are trained (else None: locked to
+    superclass_encoding (D,)). target_input (D,) is i*, a running average that gets no gradient.
+    """
+
+    name: str
+    superclass: str
+    embedding: nn.Parameter
+    target_input: Tensor
+    superclass_encoding: Tensor
+    values: dict[str, nn.Parameter]
+    keys: dict[str, nn.Parameter] | None
+
+    @property
+    def placeholder(self) -> str:
+        return f"<{self.name}>"
+
+    def targets(self) -> list[nn.Parameter]:
+        """The learned target outputs of all layers."""
+        return [*self.values.values(), *(self.keys.values() if self.keys else ())]
+
+    def average(self, encoding: Tensor, decay: float) -> None:
+        """Move the running average i* towards this step's mean encoding of the token. Shape: (D,)."""
+        self.target_input = decay * self.target_input + (1 - decay) * encoding.to(self.target_input.device)
+
+    def is_finite(self) -> bool:
+        tensors = [self.embedding, self.target_input, *self.targets()]
+        return all(bool(torch.isfinite(tensor).all()) for tensor in tensors)
+
+    def tensors(self) -> dict[str, Tensor | dict[str, Tensor] | None]:
+        """All of it as plain tensors on the CPU, for a checkpoint."""
+        return {
+            "embedding": _plain(self.embedding),
+            "target_input": _plain(self.target_input),
+            "superclass_encoding": _plain(self.superclass_encoding),
+            "values": {path: _plain(value) for path, value in self.values.items()},
+            "keys": {path: _plain(key) for path, key in self.keys.items()} if self.keys else None,
+        }
+
+    @torch.no_grad()
+    def restore(self, tensors: Mapping[str, object]) -> None:
+        """The reverse of `tensors`, in place, so that an optimizer keeps its parameters."""
+        for field in ("embedding", "target_input", "superclass_encoding"):
+            getattr(self, field).copy_(tensors[field])
+        for field in ("values", "keys"):
+            for path, parameter in (getattr(self, field) or {}).items():
+                parameter.copy_(tensors[field][path])  # type: ignore[index]
+
+
+@torch.no_grad()
+def begin(
+    base: BaseModel,
+    encoder: PromptEncoder,
+    name: str,
+    superclass: str,
+    prompts: Sequence[str],
+    recipe: Recipe,
+) -> Learned:
+    """The start of a teaching: the concept is still its superclass.
+
+    The embedding is the superclass word's (the mean of its tokens), i* its encoding, every o* its
+    projection, each a mean over `prompts`, the first batch's templates.
+    """
+    word = encoder.superclass_embedding(superclass)
+    learned = Learned(name, superclass, nn.Parameter(word.clone()), word, word, {}, None)
+    encoded = encoder.encode(prompts, {name: learned})
+    encoding = concept_tokens(encoded, name, encoded.superclass_encoding).mean(dim=0)  # (D,)
+    attentions = cross_attentions(base.unet)
+    learned.target_input = encoding.clone()
+    learned.superclass_encoding = encoding.clone()
+    learned.values = {path: _projected(attention.to_v, encoding) for path, attention in attentions.items()}
+    if recipe.keys == "trained":
+        learned.keys = {path: _projected(attention.to_k, encoding) for path, attention in attentions.items()}
+    return learned
+
+
+def concept_tokens(encoded: PromptEncoding, name: str, encoding: Tensor | None = None) -> Tensor:
+    """The encodings of the concept's own token, one a prompt. Shape: (B, D)."""
+    source = encoded.encoding if encoding is None else encoding
+    positions = torch.tensor([found[name][0] for found in encoded.positions], device=source.device)
+    return source[torch.arange(len(source), device=source.device), positions]
+
+
+def settled(target_input: Tensor, tokens: Tensor, inverse_covariance: Tensor) -> tuple[Tensor, float]:
+    """i* such that the concept's tokens have a mean similarity of about 1 to it, and that similarity.
+
+    A running average lags behind an embedding that moves, and then the concept's own token is too similar
+    to it (up to several times), every gate bias people choose lies below it, and the slider does nothing.
+    So the embedding is held still and the average goes on over the encodings of all templates, where it
+    converges to their mean, at which the similarity is 1 by definition. It goes on only until that is near
+    enough: the targets were learned with the old one. Raises TrainingError when it still does not hold (the
+    encodings are not finite or cancel out).
+
+    Shape: target_input (D,), tokens (M, D), inverse_covariance (D, D).
+    """
+    mean = tokens.mean(dim=0)
+    found = _mean_similarity(target_input, tokens, inverse_covariance)
+    for _ in range(_LONGEST_SETTLING):
+        if abs(found - 1.0) <= _NEAR_ENOUGH:
+            break
+        target_input = _SETTLING_DECAY * target_input + (1 - _SETTLING_DECAY) * mean
+        found = _mean_similarity(target_input, tokens, inverse_covariance)
+    low, high = SIMILARITY_LIMITS
+    if not low <= found <= high:
+        raise TrainingError(
+            f"The concept's word did not settle (its similarity to itself is {found:.2f}). "
+            "Lower embedding_rate and teach again."
+        )
+    return target_input, found
+
+
+def concept_of(
+    learned: Learned,
+    target_input: Tensor,
+    token_similarity: float,
+    base: BaseModel,
+    covariance: CovarianceStats,
+    recipe: Recipe,
+    created_at: str,
+) -> Concept:
+    """The concept as it now stands, ready to be saved; without scores yet."""
+    metadata = ConceptMetadata(
+        name=learned.name,
+        superclass=learned.superclass,
+        base=base.id,
+        base_fingerprint=base.fingerprint,
+        covariance_fingerprint=covariance.fingerprint,
+        prediction_type=base.description.prediction_type,
+        recipe=recipe.to_dict(),
+        scores={},
+        bias=dict(RECOMMENDED_BIAS),
+        temperature=recipe.inference_temperature,
+        removal=recipe.removal,
+        token_similarity=token_similarity,
+        created_at=created_at,
+        created_by="Perfusion Studio",
+    )
+    return Concept(
+        metadata=metadata,
+        target_input=target_input,
+        embedding=learned.embedding,
+        superclass_encoding=None if learned.keys else learned.superclass_encoding,
+        values=learned.values,
+        keys=learned.keys,
+    )
+
+
+RECOMMENDED_BIAS = {"local": 0.68, "global": 0.5}  # until the front of this very concept has been measured
+
+
+def _mean_similarity(target_input: Tensor, tokens: Tensor, inverse_covariance: Tensor) -> float:
+    return float(similarity(tokens[None], target_input, inverse_covariance).mean())
+
+
+def _projected(projection: nn.Module, encoding: Tensor) -> nn.Parameter:
+    """W e without the projection's bias, where it has one. Shape: (D,) -> (O,), float32."""
+    weight = next(projection.parameters())
+    inputs = torch.stack([encoding, torch.zeros_like(encoding)]).to(weight.device, weight.dtype)
+    both = projection(inputs).float()
+    return nn.Parameter(both[0] - both[1])
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    return tensor.detach().cpu().clone()

@@ -1,0 +1,104 @@
+"""The arithmetic of one optimizer step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.amp.grad_scaler import GradScaler
+
+from perfusion_core.edit.loss import masked_denoising_loss
+from perfusion_core.errors import TrainingError
+from perfusion_core.model.inject import inject
+from perfusion_core.training.examples import Batch
+from perfusion_core.training.learned import Learned
+from perfusion_core.training.machine import autocast
+from perfusion_core.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from perfusion_core.model.base import BaseModel
+
+
+class NoiseSchedule:
+    """The noise schedule the base was trained with, and what the base predicts under it.
+
+    Raises TrainingError for a kind of prediction that cannot be taught.
+    """
+
+    def __init__(self, base: BaseModel) -> None:
+        scheduler: Any = base.scheduler
+        self.prediction_type = str(getattr(scheduler.config, "prediction_type", "epsilon"))
+        signal: Tensor | None = getattr(scheduler, "alphas_cumprod", None)
+        if signal is None or self.prediction_type not in ("epsilon", "v_prediction"):
+            raise TrainingError(
+                f"{base.id} predicts “{self.prediction_type}”, which cannot be taught yet. "
+                "Use a base that predicts epsilon or v_prediction, such as Stable Diffusion 1.5 or 2.1."
+            )
+        self._signal = signal.to(base.device, torch.float32)  # ᾱ of every timestep
+
+    @property
+    def timesteps(self) -> int:
+        return len(self._signal)
+
+    def noised(self, part: Batch) -> tuple[Tensor, Tensor]:
+        """The noisy latents and what the base is to predict from them. Shape: (b, C, h, w) each."""
+        signal = self._signal[part.timesteps].view(-1, 1, 1, 1)
+        clean, dirt = signal.sqrt(), (1 - signal).sqrt()
+        noisy = clean * part.latents + dirt * part.noise
+        if self.prediction_type == "v_prediction":
+            return noisy, clean * part.noise - dirt * part.latents
+        return noisy, part.noise
+
+
+def gather_gradients(
+    base: BaseModel,
+    learned: Learned,
+    encoding: Tensor,
+    batch: Batch,
+    inverse_covariance: Tensor,
+    schedule: NoiseSchedule,
+    scaler: GradScaler,
+    recipe: Recipe,
+) -> float:
+    """Add the gradients of one step's batch, part by part; the base is edited meanwhile, and only meanwhile.
+
+    Shape: encoding (M, T, D), the distinct prompts', a leaf. Returns the loss.
+    """
+    injection = inject(base.unet, [learned], inverse_covariance)
+    bias, temperature = torch.tensor([recipe.bias]), torch.tensor([recipe.temperature])
+    total = 0.0
+    try:
+        for part in batch.parts(recipe.batch_size):
+            share = len(part.latents) / len(batch.latents)
+            rows = encoding[part.rows.to(encoding.device)]  # (b, T, D)
+            context = injection.context_for(rows, bias=bias, temperature=temperature, removal=recipe.removal)
+            injection.set_context(context)
+            noisy, target = schedule.noised(part)
+            read = rows.to(base.unet.dtype)
+            with autocast(base, recipe):
+                predicted = base.unet(
+                    noisy.to(base.unet.dtype), part.timesteps, encoder_hidden_states=read
+                ).sample
+            loss = masked_denoising_loss(predicted, target, part.masks) * share
+            scaler.scale(loss).backward()
+            total += float(loss.detach())
+    finally:
+        injection.eject()
+    return total
+
+
+def optimizer_for(learned: Learned, recipe: Recipe) -> torch.optim.Adam:
+    """Adam without weight decay: decay would pull the concept towards nothing, not towards its superclass."""
+    groups: list[dict[str, Any]] = [
+        {"params": [learned.embedding], "lr": recipe.embedding_rate},
+        {"params": learned.targets(), "lr": recipe.value_rate},
+    ]
+    return torch.optim.Adam(groups, weight_decay=0.0)
+
+
+def set_rates(optimizer: torch.optim.Optimizer, recipe: Recipe, step: int) -> None:
+    """Adam's first steps are as long as later ones but know only one batch: warm-up shortens them."""
+    share = min(1.0, (step + 1) / (recipe.warmup + 1))
+    for group, rate in zip(optimizer.param_groups, (recipe.embedding_rate, recipe.value_rate), strict=True):
+        group["lr"] = rate * share

@@ -1,0 +1,107 @@
+"""A small teaching on the tiny base, with every part a test may want to change."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from perfusion_core.training.events import TrainEvent
+from perfusion_core.training.photos import Photo, load_photos
+from perfusion_core.training.recipe import Recipe
+from perfusion_core.training.trainer import train
+
+
+@dataclass
+class Statistics:
+    """What the trainer needs of a base's statistics."""
+
+    inverse: torch.Tensor
+    fingerprint: str = "tiny"
+    condition: float = 1.0
+
+
+@dataclass
+class Opinion:
+    image: float
+    text: float
+
+
+@dataclass
+class Lesson:
+    """`lesson.run(...)` teaches and returns all events."""
+
+    base: Any
+    statistics: Statistics
+    photos: list[Photo]
+    masks: list[Any]
+    recipe: Recipe
+    folder: Path
+    options: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def events(self, **options: Any) -> Any:
+        settings: dict[str, Any] = {"recipe": self.recipe, "run_dir": self.folder, **self.options, **options}
+        recipe = settings.pop("recipe")
+        return train(
+            self.base,
+            self.photos,
+            self.masks,
+            "Biscuit",
+            "dog",
+            recipe,
+            covariance=self.statistics,
+            **settings,
+        )
+
+    def run(self, **options: Any) -> list[TrainEvent]:
+        return list(self.events(**options))
+
+    def learn(self, **options: Any) -> Any:
+        """The concept that is chosen."""
+        return self.run(**options)[-1].concept
+
+
+def pictures(count: int) -> list[Photo]:
+    """Bright discs, each elsewhere, on plain grounds."""
+    files: list[tuple[str, bytes]] = []
+    y, x = np.mgrid[0:64, 0:64]
+    for k in range(count):
+        inside = (x - 24 - 8 * k) ** 2 + (y - 32) ** 2 < 200
+        pixels = np.full((64, 64, 3), 40 * k, dtype=np.uint8)
+        pixels[inside] = (240, 120, 10)
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG")
+        files.append((f"{k}.png", buffer.getvalue()))
+    return load_photos(files)
+
+
+@pytest.fixture
+def lesson(tiny_base: Any, tiny_covariance: torch.Tensor, tmp_path: Path) -> Lesson:
+    photos = pictures(2)
+    recipe = Recipe.preset(
+        tiny_base.description,
+        steps=6,
+        batch_size=4,
+        checkpoint_every=3,
+        templates=("a photo of a {}", "a picture of the {}", "my {}"),
+        validation_prompts=("a photo of {}",),
+    )
+    masks = [np.ones((64, 64), dtype=np.float32)] * 2
+    return Lesson(tiny_base, Statistics(tiny_covariance), photos, masks, recipe, tmp_path / "run")
+
+
+@pytest.fixture
+def make_pictures() -> Callable[[int], list[Photo]]:
+    return pictures
+
+
+@pytest.fixture
+def opinion() -> Callable[[float, float], Opinion]:
+    return Opinion

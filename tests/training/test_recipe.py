@@ -1,0 +1,111 @@
+"""Settings of a teaching: presets, checks, and the trip into a concept file and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from perfusion_core.errors import TrainingError
+from perfusion_core.training.recipe import TEMPLATES, VALIDATION_PROMPTS, Recipe
+
+
+@dataclass
+class Facts:
+    text_width: int = 768
+    image_size: int = 512
+
+
+def test_stable_diffusion_preset_is_the_papers_table() -> None:
+    recipe = Recipe.preset(Facts())
+    assert (recipe.value_rate, recipe.embedding_rate) == (0.03, 0.006)
+    assert recipe.batch_size * recipe.accumulation == 16
+    assert (recipe.steps, recipe.checkpoint_every, len(recipe.validation_prompts)) == (400, 25, 8)
+    assert recipe.decay == pytest.approx(0.99)
+    assert (recipe.bias, recipe.temperature, recipe.inference_temperature) == (0.75, 0.1, 0.15)
+    assert (recipe.keys, recipe.flip, recipe.mask, recipe.warmup) == ("locked", True, "auto", 0)
+    assert recipe.resolution == 512
+
+
+@pytest.mark.parametrize("memory", [4, 6, 8, 12, 16, 24, None])
+def test_memory_presets_keep_sixteen_examples_a_step(memory: float | None) -> None:
+    recipe = Recipe.preset(Facts(), memory)
+    assert recipe.batch_size * recipe.accumulation == 16
+    assert recipe.gradient_checkpointing == (memory is not None and memory < 12)
+
+
+def test_less_memory_never_asks_for_larger_batches() -> None:
+    sizes = [Recipe.preset(Facts(), memory).batch_size for memory in (6, 8, 12, 24)]
+    assert sizes == sorted(sizes)
+
+
+def test_decay_follows_the_number_of_steps() -> None:
+    usual = Recipe.preset(Facts())
+    short = Recipe.preset(Facts(), steps=40)
+    assert (1 - short.decay) * short.steps == pytest.approx((1 - usual.decay) * usual.steps)
+    assert Recipe.preset(Facts(), steps=40, decay=0.5).decay == 0.5
+    assert Recipe.preset(Facts(), steps=1).decay == 0.0
+
+
+def test_small_bases_get_their_own_preset_at_their_own_size() -> None:
+    recipe = Recipe.preset(Facts(text_width=192, image_size=128))
+    assert recipe.resolution == 128
+    assert recipe.steps < 400
+
+
+def test_a_recipe_survives_the_trip_into_a_concept_file() -> None:
+    recipe = Recipe.preset(Facts(), steps=77, flip=False, templates=("a photo of {}", "my {}"))
+    plain = recipe.to_dict()
+    assert Recipe.from_dict(plain) == recipe
+    assert all(isinstance(value, (str, int, float, bool)) for value in plain.values())
+    assert all(len(value) <= 500 and "\n" not in value for value in plain.values() if isinstance(value, str))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": 0},
+        {"steps": 1.5},
+        {"steps": True},
+        {"steps": "many"},
+        {"batch_size": 0},
+        {"accumulation": -1},
+        {"value_rate": -0.1},
+        {"value_rate": float("nan")},
+        {"embedding_rate": float("inf")},
+        {"decay": 1.0},
+        {"temperature": 0.0},
+        {"resolution": 8},
+        {"seed": -1},
+        {"checkpoint_every": 0},
+        {"removal": "half"},
+        {"keys": "loose"},
+        {"mask": "yes"},
+        {"precision": "float64"},
+        {"flip": "no"},
+        {"gradient_checkpointing": 1},
+        {"templates": ()},
+        {"templates": ("a photo",)},
+        {"templates": ("{} and {}",)},
+        {"templates": ("a <dog> {}",)},
+        {"templates": ("x" * 600 + "{}",)},
+        {"validation_prompts": ("a | {}",)},
+    ],
+)
+def test_settings_that_cannot_be_are_refused_by_name(wrong: dict[str, Any]) -> None:
+    with pytest.raises(TrainingError, match=next(iter(wrong))):
+        Recipe.preset(Facts(), **wrong)
+
+
+def test_unknown_settings_are_refused_with_the_known_ones() -> None:
+    with pytest.raises(TrainingError, match=r"stepz.*value_rate"):
+        Recipe.preset(Facts(), stepz=3)
+    with pytest.raises(TrainingError, match="stepz"):
+        Recipe.from_dict({"stepz": 3})
+
+
+def test_every_template_and_prompt_takes_the_concept_once() -> None:
+    for line in (*TEMPLATES, *VALIDATION_PROMPTS):
+        assert line.count("{}") == 1
+    assert len(set(TEMPLATES)) == len(TEMPLATES)
