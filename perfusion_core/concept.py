@@ -205,9 +205,9 @@ def _described(header: Header) -> tuple[ConceptMetadata, dict[str, int]]:
     if set(header.text) != {_TEXT_KEY}:
         raise ContainerError("it is a .safetensors file, but not a Perfusion concept (perhaps a LoRA)")
     metadata, layers = parse_description(parse_json(header.text[_TEXT_KEY]))
-    _require_tensor_set({name: entry.shape for name, entry in header.tensors.items()}, layers)
-    if len({entry.dtype for entry in header.tensors.values()}) != 1:
+    if len({entry.dtype for entry in header.tensors.values()}) > 1:
         raise ContainerError("its tensors are of different types")
+    _require_tensor_set({name: entry.shape for name, entry in header.tensors.items()}, layers)
     return metadata, layers
 
 

@@ -1,0 +1,74 @@
+"""The rooms of the house: who may use whom, and what must stay light to import."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LIGHT = [
+    "perfusion_core.cli",
+    "perfusion_core.concept",
+    "perfusion_core.files",
+    "perfusion_core.sampling.operating_points",
+    "perfusion_core.studio.settings",
+]
+HEAVY = ("torch", "diffusers", "transformers", "gradio")
+
+
+def test_the_import_contracts_hold() -> None:
+    program = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-1000:]
+    assert "0 broken" in result.stdout
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_what_only_shows_or_lists_imports_nothing_heavy(module: str) -> None:
+    assert find_spec(module), f"{module} is gone"
+    program = f"import sys, {module}; print(*(m for m in {HEAVY!r} if m in sys.modules))"
+    answer = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.split() == []
+
+
+def test_packages_do_nothing_when_imported() -> None:
+    for init in (ROOT / "perfusion_core").rglob("__init__.py"):
+        text = init.read_text(encoding="utf-8").strip()
+        only_a_docstring = text.startswith('"""') and text.endswith('"""') and text.count('"""') == 2
+        assert not text or only_a_docstring, f"{init.relative_to(ROOT)} does more than describe"
+
+
+def test_models_are_read_from_safetensors_only_and_never_with_their_own_code() -> None:
+    for source in (ROOT / "perfusion_core").rglob("*.py"):
+        text = source.read_text(encoding="utf-8")
+        for forbidden in (
+            "trust_remote_code=True",
+            "use_safetensors=False",
+            "weights_only=False",
+            "import pickle",
+        ):
+            assert forbidden not in text, f"{source.relative_to(ROOT)}: {forbidden}"
+
+
+def test_nothing_is_written_but_through_write_atomic() -> None:
+    # torch.save may fill a buffer, which is then written whole
+    ways = re.compile(
+        r"\.write_text\(|\.write_bytes\(|open\(.w|save_file\(|\.rename\(|torch\.save\((?!.*buffer\))"
+    )
+    for source in (ROOT / "perfusion_core").rglob("*.py"):
+        found = ways.search(source.read_text(encoding="utf-8"))
+        assert not found, f"{source.relative_to(ROOT)} writes by {found.group()}"
+
+
+def test_there_is_no_drawer_for_odds_and_ends() -> None:
+    names = {path.stem for path in (ROOT / "perfusion_core").rglob("*.py")}
+    assert not names & {"utils", "util", "helpers", "misc", "common"}
