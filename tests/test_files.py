@@ -16,8 +16,8 @@ from perfusion_core.files import remove_leftovers, write_atomic
 
 OLD, NEW = b"old" * 1000, b"new" * 2000
 
-# Runs write_atomic in a process of its own that dies, as by `kill -9`, before or after the n-th call that reaches
-# the disk; when there are not that many calls it finishes and prints "done".
+# Runs write_atomic in a process of its own that dies, as by `kill -9`, before or after its n-th call that
+# reaches the disk; when there are not that many calls it finishes and prints "done".
 DYING_WRITER = """
 import os, sys
 from perfusion_core import files
