@@ -13,10 +13,16 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny base as a diffusers folder, for `load_base` and `--base`."""
+    """The tiny base as a diffusers folder with its statistics, for `load_base` and `--base`."""
+    from perfusion_core.model.base import load_base
+    from perfusion_core.model.statistics import SHIPPED_NAME, compute, read_captions, save_statistics
     from tests.tiny_model import save_tiny_base
 
-    return save_tiny_base(tmp_path_factory.mktemp("bases") / "tiny")
+    folder = save_tiny_base(tmp_path_factory.mktemp("bases") / "tiny")
+    base = load_base(folder, device="cpu")
+    stats = compute(base, read_captions()[:300], text=base.text_fingerprint, progress=False)
+    save_statistics(stats, base.text_fingerprint, folder / SHIPPED_NAME)
+    return folder
 
 
 @pytest.fixture
@@ -29,7 +35,7 @@ def tiny_pipe() -> Any:
 
 @pytest.fixture
 def tiny_base() -> Any:
-    """A fresh tiny BaseModel with fixed weights, on the CPU in float32."""
+    """A fresh tiny BaseModel with fixed weights, on the CPU in float32; use it with `tiny_covariance`."""
     from perfusion_core.model.base import BaseModel
     from tests.tiny_model import tiny_pipeline
 

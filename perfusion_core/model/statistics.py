@@ -1,6 +1,7 @@
 """The statistics of a text encoder: the second moment of its encodings over a caption corpus, inverted.
 
-Computed once for each text encoder and kept on disk; a base model may bring its own as `covariance.safetensors`.
+Computed once for each text encoder and kept on disk; a base model may bring its own as
+`covariance.safetensors`.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from perfusion_core.model.fingerprint import text_fingerprint
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Relative to the mean eigenvalue of C: small enough to tell apart words that differ in rare directions only, large
-# enough to keep the condition number below a million for every text encoder in use.
+# Relative to the mean eigenvalue of C: small enough to tell apart words that differ in rare directions only,
+# large enough to keep the condition number below a million for every text encoder in use.
 RIDGE = 1e-3
 SHIPPED_NAME = "covariance.safetensors"
 CAPTIONS = Path(__file__).parents[2] / "assets" / "captions.txt.gz"
@@ -38,7 +39,8 @@ _BATCH = 64
 class CovarianceStats:
     """C⁻¹ of one text encoder. Shape: inverse (D, D), float32.
 
-    `fingerprint` names text encoder, captions and ridge; `condition` is the condition number of what was inverted.
+    `fingerprint` names text encoder, captions and ridge; `condition` is the condition number of what was
+    inverted.
     """
 
     inverse: torch.Tensor
@@ -53,10 +55,10 @@ def covariance_for(
     captions: Sequence[str] | None = None,
     progress: bool = True,
 ) -> CovarianceStats:
-    """The statistics of a base's (or a pipeline's) text encoder: shipped with it, kept from before, or computed.
+    """The statistics of a base's (or a pipeline's) text encoder: shipped with it, kept, or computed.
 
-    Computing takes some minutes for Stable Diffusion on a CPU and shows its progress. A file that is damaged or
-    belongs to another text encoder is not used. Raises BaseModelError when the captions are missing.
+    Computing takes some minutes for Stable Diffusion on a CPU and shows its progress. A file that is damaged
+    or belongs to another text encoder is not used. Raises BaseModelError when the captions are missing.
     """
     found_text = getattr(base, "text_fingerprint", None)
     text = found_text if isinstance(found_text, str) else text_fingerprint(base.text_encoder)
@@ -123,7 +125,7 @@ def read_captions(path: Path = CAPTIONS) -> list[str]:
 
 
 def default_cache() -> Path:
-    """Where computed statistics are kept: in PERFUSION_HOME when it is set, else in the user's cache folder."""
+    """Where computed statistics are kept: in PERFUSION_HOME when set, else in the user's cache folder."""
     home = os.environ.get("PERFUSION_HOME")
     return Path(home) / "cache" if home else user_cache_path("perfusion-studio")
 
