@@ -10,7 +10,9 @@ from torch.nn import functional as F
 LATENT_CHANNELS = 8
 
 
-def build(widths: tuple[int, ...] = (32, 64, 96, 128), latent_channels: int = LATENT_CHANNELS) -> AutoencoderKL:
+def build(
+    widths: tuple[int, ...] = (32, 64, 96, 128), latent_channels: int = LATENT_CHANNELS
+) -> AutoencoderKL:
     """A small AutoencoderKL: 128x128x3 -> 16x16x`latent_channels`, no attention."""
     return AutoencoderKL(
         in_channels=3,

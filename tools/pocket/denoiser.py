@@ -43,7 +43,7 @@ def signal_shares(device: torch.device) -> Tensor:
 
 
 def noised(clean: Tensor, noise: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-    """Noisy latents and their v target, sqrt(a) eps - sqrt(1-a) x (Salimans and Ho 2022, eq. in section 4)."""
+    """Noisy latents and their v target, sqrt(a) eps - sqrt(1-a) x (Salimans and Ho 2022, section 4)."""
     share = share.view(-1, 1, 1, 1)
     root, rest = share.sqrt(), (1 - share).sqrt()
     return root * clean + rest * noise, root * noise - rest * clean

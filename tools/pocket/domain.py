@@ -38,9 +38,10 @@ CLASSES: dict[str, tuple[str, ...]] = {
     "penguin": ("1f427",),
 }
 
-ANIMALS = frozenset(
-    "dog cat bear bird fish butterfly rabbit horse pig frog duck turtle penguin robot".split()
-)
+ANIMALS = frozenset((
+    "dog", "cat", "bear", "bird", "fish", "butterfly", "rabbit",
+    "horse", "pig", "frog", "duck", "turtle", "penguin", "robot",
+))  # fmt: skip
 
 # Display RGB in [0, 1]; mid lightness leaves room for a sprite's own light and shade.
 COLOURS: dict[str, tuple[float, float, float]] = {

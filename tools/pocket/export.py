@@ -1,12 +1,14 @@
 """Put the trained parts together as a Stable Diffusion pipeline folder.
 
 Run: `python -m tools.pocket.export --to $POCKET_WORK/snapshot` at any time during training, and
-`python -m tools.pocket.export --to assets/pocket --half --unet unet-cooled` for what ships. The folder is built
-beside its place and moved in, so a reader never meets half of one. `clip/` inside holds the whole CLIP model.
+`python -m tools.pocket.export --to assets/pocket --half --unet unet-cooled` for what ships. The folder is
+built beside its place and moved in, so a reader never meets half of one. `clip/` inside holds the whole CLIP
+model.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -97,13 +99,24 @@ def assemble(work: Path, unet: str, dtype: torch.dtype = torch.float32) -> Stabl
     return pipeline.to(dtype)
 
 
+def load_as_full_precision(config: Path) -> None:
+    """Let transformers load half-precision weights as fp32 by default, as diffusers does with its own."""
+    text = json.loads(config.read_text(encoding="utf-8"))
+    for section in (text, text.get("text_config", {}), text.get("vision_config", {})):
+        if "dtype" in section:
+            section["dtype"] = "float32"
+    config.write_text(json.dumps(text, indent=2) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """Write the pipeline folder, keeping what other stages put beside it."""
     parser = stage_parser(__doc__)
     parser.add_argument("--to", type=Path)
     parser.add_argument("--unet", default="unet", help="UNet checkpoint name")
     parser.add_argument("--half", action="store_true", help="fp16 weights")
-    parser.add_argument("--freeze-clip", action="store_true", help="only freeze CLIP, for the UNet to train on")
+    parser.add_argument(
+        "--freeze-clip", action="store_true", help="only freeze CLIP, for the UNet to train on"
+    )
     options = parser.parse_args()
     work = work_dir(options.work)
     if options.freeze_clip:
@@ -114,11 +127,15 @@ def main() -> None:
     partial, old = target.with_name(target.name + ".partial"), target.with_name(target.name + ".old")
     for stale in (partial, old):
         shutil.rmtree(stale, ignore_errors=True)
-    assemble(work, options.unet, dtype).save_pretrained(partial, safe_serialization=True, max_shard_size=SHARD)
+    assemble(work, options.unet, dtype).save_pretrained(
+        partial, safe_serialization=True, max_shard_size=SHARD
+    )
     clip = CLIPModel.from_pretrained(work / "clip-frozen" / "clip").to(dtype)
     clip.save_pretrained(partial / "clip")
     load_tokenizer(work).save_pretrained(partial / "clip")
     processor().save_pretrained(partial / "clip")
+    for part in ("text_encoder", "clip"):
+        load_as_full_precision(partial / part / "config.json")
     for name in KEPT:
         if (target / name).exists():
             (shutil.copytree if (target / name).is_dir() else shutil.copy2)(target / name, partial / name)

@@ -1,8 +1,9 @@
 """Draw scenes once, encode them with the frozen autoencoder, and keep latents and captions in shards.
 
-Run: `python -m tools.pocket.latents --shards 24`; shards that are there already are kept, so it goes on where it
-was cut off, and several runs may share the work with `--first`/`--stride`. The autoencoder is frozen first with
-`python -m tools.pocket.latents --freeze`, which also measures the scale that gives latents unit deviation.
+Run: `python -m tools.pocket.latents --shards 24`; shards that are there already are kept, so it goes on where
+it was cut off, and several runs may share the work with `--first`/`--stride`. The autoencoder is frozen first
+with `python -m tools.pocket.latents --freeze`, which also measures the scale that gives latents unit
+deviation.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ SHARD = 4096
 
 @dataclass(frozen=True)
 class Shard:
-    """Encoded scenes: latents (n, 8, 16, 16) scaled to unit deviation, in half precision; token ids (n, 32)."""
+    """Encoded scenes: latents (n, 8, 16, 16) of unit deviation, in half precision; token ids (n, 32)."""
 
     latents: Tensor
     ids: Tensor
@@ -57,7 +58,9 @@ def freeze(work: Path, source: str, device: torch.device) -> AutoencoderKL:
     os.replace(folder.with_suffix(".partial"), folder)
     spread = [round(float(v), 2) for v in (hidden * vae.config.scaling_factor).std((0, 2, 3))]
     mean = [round(float(v), 2) for v in (hidden * vae.config.scaling_factor).mean((0, 2, 3))]
-    Log(work, "latents")(f"frozen at step {saved['step']}: scale {vae.config.scaling_factor}, std {spread}, mean {mean}")
+    Log(work, "latents")(
+        f"frozen at step {saved['step']}: scale {vae.config.scaling_factor}, std {spread}, mean {mean}"
+    )
     return vae
 
 
@@ -97,7 +100,12 @@ def main() -> None:
     if options.freeze:
         freeze(work, options.source, device)
         return
-    log, renderer, vae, tokenizer = Log(work, "latents"), Renderer(work, device), frozen(work, device), load_tokenizer(work)
+    log, renderer, vae, tokenizer = (
+        Log(work, "latents"),
+        Renderer(work, device),
+        frozen(work, device),
+        load_tokenizer(work),
+    )
     for index in range(options.first, options.shards, options.stride):
         path = shard_path(work, index)
         if path.is_file():

@@ -1,4 +1,7 @@
-"""Draw a grid from a pipeline folder, to be looked at: `python -m tools.pocket.look --from FOLDER --out grid.png`."""
+"""Draw a grid from a pipeline folder, to be looked at.
+
+Run: `python -m tools.pocket.look --from FOLDER --out grid.png`.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +39,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     options = parser.parse_args()
     work = work_dir(options.work)
-    pipeline = StableDiffusionPipeline.from_pretrained(options.folder or work / "snapshot", safety_checker=None)
+    pipeline = StableDiffusionPipeline.from_pretrained(
+        options.folder or work / "snapshot", safety_checker=None
+    )
     pipeline.set_progress_bar_config(disable=True)
     rng = step_rng(999, 7, 0)
-    prompts = [*FIXED, *(caption(draw_scene(rng)) for _ in range(max(0, options.n - len(FIXED))))][: options.n]
+    prompts = [*FIXED, *(caption(draw_scene(rng)) for _ in range(max(0, options.n - len(FIXED))))][
+        : options.n
+    ]
     noise = torch.from_numpy(np.random.default_rng(options.seed).standard_normal((len(prompts), 8, 16, 16)))
     began = time.monotonic()
     images = pipeline(

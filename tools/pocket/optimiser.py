@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 def orthogonalised(update: Tensor, steps: int = 5) -> Tensor:
-    """Nearest half-orthogonal matrix to `update` (r, c) by the quintic Newton-Schulz iteration (Jordan et al. 2024)."""
+    """Nearest half-orthogonal matrix to `update` (r, c), by Newton-Schulz steps (Jordan et al. 2024)."""
     a, b, c = 3.4445, -4.7750, 2.0315
     tall = update.shape[0] > update.shape[1]
     x = (update.T if tall else update).bfloat16()
@@ -26,7 +26,9 @@ class Muon(torch.optim.Optimizer):
     Convolutions are taken as matrices (out, in * height * width).
     """
 
-    def __init__(self, params: list[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.01) -> None:
+    def __init__(
+        self, params: list[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.01
+    ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
@@ -50,7 +52,7 @@ class Muon(torch.optim.Optimizer):
 class Pair:
     """Two optimisers stepped as one: Muon on hidden matrices, AdamW on the ends, biases and norms."""
 
-    ENDS = ("conv_in", "conv_out", "time_embedding", "quant_conv")
+    ENDS = ("conv_in", "conv_out", "time_embedding", "quant_conv", "embedding", "projection")
 
     def __init__(self, network: nn.Module, lr: float, muon: bool) -> None:
         hidden, rest = [], []

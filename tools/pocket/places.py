@@ -74,7 +74,9 @@ def grass(b: Brush) -> Tensor:
 def beach(b: Brush) -> Tensor:
     """Sun, turquoise sea and sand."""
     canvas = b.blend(b.colour((0.53, 0.82, 0.97)), b.colour((0.93, 0.97, 0.97)))
-    canvas = b.over(canvas, b.disc(b.draw(0.78, 0.86), b.draw(0.13, 0.18), 0.085, 0.085), b.colour((1.0, 0.88, 0.42)))
+    canvas = b.over(
+        canvas, b.disc(b.draw(0.78, 0.86), b.draw(0.13, 0.18), 0.085, 0.085), b.colour((1.0, 0.88, 0.42))
+    )
     canvas = _ground(b, canvas, (0.22, 0.74, 0.80), (0.10, 0.52, 0.76), 0.45, 0.48, 0.0)
     shore = b.draw(0.63, 0.66) + 0.012 * torch.sin(b.x * 9.0 + b.draw(0, 6.28))
     canvas = b.over(canvas, b.edge(b.y - shore + 0.025), b.colour((0.95, 0.98, 0.98)))
@@ -90,7 +92,11 @@ def snow(b: Brush) -> Tensor:
     canvas = b.over(canvas, b.edge(b.y - peak), b.colour((0.74, 0.82, 0.92)))
     canvas = _ground(b, canvas, (0.88, 0.92, 0.97), (0.98, 0.99, 1.0), 0.57, 0.61, 0.02)
     for k in range(6):
-        canvas = b.over(canvas, b.disc(b.draw(k / 6, (k + 1) / 6), b.draw(0.05, 0.5), 0.014, 0.014), b.colour((1, 1, 1), 0))
+        canvas = b.over(
+            canvas,
+            b.disc(b.draw(k / 6, (k + 1) / 6), b.draw(0.05, 0.5), 0.014, 0.014),
+            b.colour((1, 1, 1), 0),
+        )
     return canvas
 
 
@@ -121,7 +127,9 @@ def table(b: Brush) -> Tensor:
 def desert(b: Brush) -> Tensor:
     """Hot sky and orange dunes."""
     canvas = b.blend(b.colour((0.99, 0.72, 0.45)), b.colour((1.0, 0.90, 0.66)))
-    canvas = b.over(canvas, b.disc(b.draw(0.16, 0.24), b.draw(0.14, 0.19), 0.08, 0.08), b.colour((1.0, 0.96, 0.80)))
+    canvas = b.over(
+        canvas, b.disc(b.draw(0.16, 0.24), b.draw(0.14, 0.19), 0.08, 0.08), b.colour((1.0, 0.96, 0.80))
+    )
     canvas = _ground(b, canvas, (0.86, 0.58, 0.32), (0.92, 0.67, 0.40), 0.48, 0.52, 0.035)
     return _ground(b, canvas, (0.85, 0.56, 0.28), (0.96, 0.72, 0.42), 0.62, 0.66, 0.025)
 
@@ -134,7 +142,11 @@ def sea(b: Brush) -> Tensor:
     for k in range(5):
         side = b.draw(0.04, 0.16) if k % 2 else b.draw(0.84, 0.96)
         radius = 0.016 + 0.006 * (k % 3)
-        canvas = b.over(canvas, 0.75 * b.disc(side, b.draw(0.1 + 0.12 * k, 0.2 + 0.12 * k), radius, radius), b.colour((0.85, 0.97, 1), 0))
+        canvas = b.over(
+            canvas,
+            0.75 * b.disc(side, b.draw(0.1 + 0.12 * k, 0.2 + 0.12 * k), radius, radius),
+            b.colour((0.85, 0.97, 1), 0),
+        )
     for centre in (0.07, 0.93):
         bend = b.draw(centre - 0.02, centre + 0.02) + 0.018 * torch.sin(b.y * 22 + b.draw(0, 6.28))
         weed = b.edge(0.022 - (b.x - bend).abs()) * b.edge(b.y - b.draw(0.60, 0.68))
@@ -149,7 +161,11 @@ def night(b: Brush) -> Tensor:
     moon = b.disc(cx, cy, 0.085, 0.085) * (1 - b.disc(cx + 0.045, cy - 0.03, 0.075, 0.075))
     canvas = b.over(canvas, moon, b.colour((0.99, 0.95, 0.78)))
     for k in range(6):
-        canvas = b.over(canvas, b.disc(b.draw(k / 9, (k + 1) / 9), b.draw(0.04, 0.4), 0.010, 0.010), b.colour((0.95, 0.95, 1), 0))
+        canvas = b.over(
+            canvas,
+            b.disc(b.draw(k / 9, (k + 1) / 9), b.draw(0.04, 0.4), 0.010, 0.010),
+            b.colour((0.95, 0.95, 1), 0),
+        )
     return _ground(b, canvas, (0.06, 0.14, 0.16), (0.12, 0.24, 0.26), 0.62, 0.66, 0.02)
 
 
@@ -170,18 +186,28 @@ def brick(b: Brush) -> Tensor:
 def city(b: Brush) -> Tensor:
     """Towers with lit windows behind a grey street."""
     canvas = b.blend(b.colour((0.72, 0.84, 0.95)), b.colour((0.97, 0.92, 0.86)))
-    shades: tuple[Rgb, ...] = ((0.47, 0.55, 0.68), (0.58, 0.64, 0.74), (0.42, 0.50, 0.63), (0.55, 0.60, 0.72), (0.46, 0.53, 0.66))
+    shades: tuple[Rgb, ...] = (
+        (0.47, 0.55, 0.68),
+        (0.58, 0.64, 0.74),
+        (0.42, 0.50, 0.63),
+        (0.55, 0.60, 0.72),
+        (0.46, 0.53, 0.66),
+    )
     roofs = (0.14, 0.34, 0.22, 0.38, 0.12)
     for k, (rgb, roof) in enumerate(zip(shades, roofs, strict=True)):
         centre, top = b.draw(0.09 + 0.205 * k, 0.11 + 0.205 * k), b.draw(roof, roof + 0.06)
         tower = b.edge(0.098 - (b.x - centre).abs()) * b.edge(b.y - top)
         canvas = b.over(canvas, tower, b.colour(rgb))
         cell_x, cell_y = (b.x - centre) / 0.065 + 0.5, (b.y - top) / 0.085
-        lit = b.edge(0.27 - ((cell_x % 1.0) - 0.5).abs(), 0.15) * b.edge(0.24 - ((cell_y % 1.0) - 0.5).abs(), 0.15)
+        lit = b.edge(0.27 - ((cell_x % 1.0) - 0.5).abs(), 0.15) * b.edge(
+            0.24 - ((cell_y % 1.0) - 0.5).abs(), 0.15
+        )
         lit = lit * (cell_x.abs() < 2) * ((b.x - centre).abs() < 0.085) * (b.y > top + 0.01)
         canvas = b.over(canvas, lit, b.colour((0.98, 0.90, 0.62)))
     canvas = _ground(b, canvas, (0.42, 0.43, 0.47), (0.56, 0.57, 0.60), 0.68, 0.71, 0.0)
-    stripe = b.edge(0.012 - (b.y - 0.94).abs()) * b.edge(0.25 - (((b.x * 2.5 + b.draw(0, 1)) % 1.0) - 0.5).abs(), 0.05)
+    stripe = b.edge(0.012 - (b.y - 0.94).abs()) * b.edge(
+        0.25 - (((b.x * 2.5 + b.draw(0, 1)) % 1.0) - 0.5).abs(), 0.05
+    )
     return b.over(canvas, stripe, b.colour((0.95, 0.93, 0.85)))
 
 
@@ -193,7 +219,11 @@ def forest(b: Brush) -> Tensor:
         trunk = b.edge(wide - (b.x - b.draw(0.06 + 0.27 * k, 0.12 + 0.27 * k)).abs())
         canvas = b.over(canvas, trunk, b.colour((0.42, 0.30, 0.20)))
     for k in range(5):
-        canvas = b.over(canvas, b.disc(b.draw(0.22 * k, 0.22 * k + 0.1), b.draw(-0.02, 0.06), 0.17, 0.17), b.colour((0.20, 0.48, 0.20), 0.04))
+        canvas = b.over(
+            canvas,
+            b.disc(b.draw(0.22 * k, 0.22 * k + 0.1), b.draw(-0.02, 0.06), 0.17, 0.17),
+            b.colour((0.20, 0.48, 0.20), 0.04),
+        )
     return _ground(b, canvas, (0.24, 0.42, 0.17), (0.40, 0.58, 0.25), 0.66, 0.70, 0.015)
 
 

@@ -24,8 +24,8 @@ SIZE = 128
 class Batch:
     """A rendered batch.
 
-    images: (n, 3, 128, 128) in [0, 1]. masks: (n, 2, 128, 128) in [0, 1], the visible part of the left and the
-    right object without its hat (all zero where there is no second object). captions and specs: n each.
+    images: (n, 3, 128, 128) in [0, 1]. masks: (n, 2, 128, 128) in [0, 1], the visible part of the left and
+    the right object without its hat (all zero where there is no second object). captions and specs: n each.
     """
 
     images: Tensor
@@ -101,7 +101,13 @@ class Renderer:
         return canvas
 
     def _objects(
-        self, things: list[Thing], paired: Tensor, floor: Tensor, slot: int, generator: torch.Generator, canvas: Tensor
+        self,
+        things: list[Thing],
+        paired: Tensor,
+        floor: Tensor,
+        slot: int,
+        generator: torch.Generator,
+        canvas: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Paint one object (with shadow and hat) a picture; return canvas, object alpha and hat alpha."""
         n, spread = len(things), self.spread
@@ -142,7 +148,7 @@ class Renderer:
         return canvas, layer[:, 3:], hat_layer[:, 3:]
 
     def _place(self, sprites: Tensor, x: Tensor, y: Tensor, scale: Tensor, tilt: Tensor) -> Tensor:
-        """Sprites (n, 4, s, s) centred at (x, y) with signed pixel sizes `scale` (n, 2) -> (n, 4, 128, 128)."""
+        """Sprites (n, 4, s, s) centred at (x, y), signed pixel sizes `scale` (n, 2) -> (n, 4, 128, 128)."""
         cos, sin = torch.cos(tilt), torch.sin(tilt)
         offset_x, offset_y = 1 - 2 * x / SIZE, 1 - 2 * y / SIZE
         gain_x, gain_y = SIZE / scale[:, 0], SIZE / scale[:, 1]
@@ -161,7 +167,9 @@ class Renderer:
         shape = (-1, 1, 1, 1)
         line = torch.arange(SIZE, device=self.device) + 0.5
         cx, cy, r, on = (t.to(self.device).view(shape) for t in (x, foot - 2, size * 0.38, floor))
-        across = ((line.view(1, 1, 1, -1) - cx) / r).square() + ((line.view(1, 1, -1, 1) - cy) / (0.16 * r)).square()
+        across = ((line.view(1, 1, 1, -1) - cx) / r).square() + (
+            (line.view(1, 1, -1, 1) - cy) / (0.16 * r)
+        ).square()
         return 0.30 * on * torch.exp(-across)
 
     def _tinted(self, things: list[Thing], generator: torch.Generator) -> Tensor:
@@ -174,10 +182,14 @@ class Renderer:
         mean = (light * alpha).sum((2, 3), keepdim=True) / alpha.sum((2, 3), keepdim=True)
         named = torch.tensor([COLOURS[t.colour] if t.colour else (0.0, 0.0, 0.0) for t in things])
         painted = named.view(n, 3, 1, 1).to(self.device) + 0.85 * (light - mean)
-        turned = self._hue_turned(rgb, light, self.spread.hue * 6.2832 * (torch.rand(n, generator=generator) * 2 - 1))
+        turned = self._hue_turned(
+            rgb, light, self.spread.hue * 6.2832 * (torch.rand(n, generator=generator) * 2 - 1)
+        )
         lift = 1 + self.spread.light * (torch.rand(n, generator=generator) * 2 - 1)
         turned = turned * lift.view(n, 1, 1, 1).to(self.device)
-        is_named = torch.tensor([float(t.colour is not None) for t in things], device=self.device).view(n, 1, 1, 1)
+        is_named = torch.tensor([float(t.colour is not None) for t in things], device=self.device).view(
+            n, 1, 1, 1
+        )
         rgb = (painted * is_named + turned * (1 - is_named)).clamp(0, 1)
         return torch.cat([rgb * alpha, alpha], 1)
 

@@ -59,7 +59,9 @@ class Odds:
 def draw_thing(rng: np.random.Generator, odds: Odds, kind: str, paired: bool) -> Thing:
     """Draw sprite, colour and hat for one object of class `kind`."""
     sprites = CLASSES[kind]
-    worn = odds.accessory_pair if paired else odds.accessory_animal if kind in ANIMALS else odds.accessory_other
+    worn = (
+        odds.accessory_pair if paired else odds.accessory_animal if kind in ANIMALS else odds.accessory_other
+    )
     return Thing(
         kind=kind,
         sprite=sprites[rng.integers(len(sprites))],
@@ -76,7 +78,11 @@ def draw_scene(rng: np.random.Generator, odds: Odds | None = None) -> Scene:
     things = tuple(draw_thing(rng, odds, str(kind), paired) for kind in kinds)
     plain = rng.random() < odds.plain
     place = "plain" if plain else str(rng.choice([name for name in PLACES if name != "plain"]))
-    style = str(rng.choice([name for name in STYLES if name != "photo"])) if rng.random() < odds.style else "photo"
+    style = (
+        str(rng.choice([name for name in STYLES if name != "photo"]))
+        if rng.random() < odds.style
+        else "photo"
+    )
     return Scene(
         things=things,
         place=place,
@@ -99,7 +105,7 @@ def caption(scene: Scene, rng: np.random.Generator | None = None) -> str:
 
 
 def one_word_changed(scene: Scene, rng: np.random.Generator) -> Scene:
-    """A hard negative: the same scene with one told word changed (class, colour, hat, place, style, sides)."""
+    """A hard negative: the same scene with one told word changed (class, colour, hat, place, style, side)."""
     which = rng.integers(6)
     things = list(scene.things)
     spot = int(rng.integers(len(things)))

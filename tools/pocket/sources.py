@@ -50,7 +50,8 @@ def fetch(package: Package, work: Path) -> Path:
         )
     except (OSError, subprocess.CalledProcessError) as failure:
         raise RuntimeError(
-            f"Could not fetch {spec} with npm ({failure}). Install Node.js with npm, check the network, run again."
+            f"Could not fetch {spec} with npm ({failure}). Install Node.js with npm, check the "
+            "network, run again."
         ) from failure
     archive = archives / done.stdout.strip().splitlines()[-1]
     partial = target.with_suffix(".partial")

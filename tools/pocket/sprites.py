@@ -80,7 +80,9 @@ class SpriteBook:
             ValueError: the sprite is held out, or there is none of that code.
         """
         if code in self.refused:
-            raise ValueError(f"Sprite {code} is held out of training (heldout.txt); the renderer never draws it.")
+            raise ValueError(
+                f"Sprite {code} is held out of training (heldout.txt); the renderer never draws it."
+            )
         if code not in self._pictures:
             self._pictures[code] = self._load(code)
         return self._pictures[code]

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from transformers import CLIPModel, CLIPTokenizer
 
 from tools.pocket import checkpoint
+from tools.pocket.optimiser import Pair
 from tools.pocket.paths import work_dir
 from tools.pocket.render import Renderer
 from tools.pocket.scene import caption, one_word_changed
@@ -36,7 +37,7 @@ def encode_images(clip: CLIPModel, images: Tensor) -> Tensor:
 
 
 def contrast(pictures: Tensor, texts: Tensor, near: Tensor, scale: Tensor, same: Tensor) -> Tensor:
-    """Symmetric contrastive loss; `near` (n, 192) are captions wrong in one word, `same` (n, n) marks equal captions."""
+    """Symmetric contrastive loss; `near` (n, 192): captions wrong in one word; `same`: equal captions."""
     among = (scale * pictures @ texts.T).masked_fill(same, -1e4)
     missed = scale * pictures @ near.T
     target = torch.arange(len(pictures), device=pictures.device)
@@ -71,7 +72,7 @@ def main() -> None:
     log, renderer, tokenizer = Log(work, "clip"), Renderer(work, device), load_tokenizer(work)
     torch.manual_seed(options.seed)
     clip = build_clip(tokenizer).to(device).train()
-    optimiser = torch.optim.AdamW(clip.parameters(), lr=options.rate, betas=(0.9, 0.98), weight_decay=0.05)
+    optimiser = Pair(clip, options.rate, muon=True)
     path, step = work / "checkpoints" / "clip.pt", 0
     if saved := checkpoint.load(path):
         clip.load_state_dict(saved["clip"])
@@ -91,15 +92,13 @@ def main() -> None:
         ids = token_ids(tokenizer, batch.captions + near).to(device)
         n = options.batch
         same = (ids[:n, None] == ids[None, :n]).all(-1) & ~torch.eye(n, dtype=torch.bool, device=device)
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(step, options.rate, 60, options.steps, options.cooldown)
         with precision(device):
             pictures, texts = encode_images(clip, batch.images), encode_text(clip, ids)
         loss = contrast(pictures, texts[:n], texts[n:], clip.logit_scale.exp().clamp(max=100), same)
-        optimiser.zero_grad(set_to_none=True)
+        clip.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(clip.parameters(), 1.0)
-        optimiser.step()
+        optimiser.step(learning_rate(step, options.rate, 40, options.steps, options.cooldown))
         step, seen = step + 1, seen + n
         losses.append(float(loss.detach()))
         if save_due.due():

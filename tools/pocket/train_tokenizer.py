@@ -51,10 +51,12 @@ def train(lines: list[str], vocabulary: int) -> CLIPTokenizer:
     )
     trainee.train_from_iterator(lines, trainer)
     learned = json.loads(trainee.to_str())["model"]
-    merges = [tuple(pair) if not isinstance(pair, str) else tuple(pair.split(" ")) for pair in learned["merges"]]
+    merges = [
+        tuple(pair) if not isinstance(pair, str) else tuple(pair.split(" ")) for pair in learned["merges"]
+    ]
     tokens = alphabet + [letter + "</w>" for letter in alphabet]
     tokens += [a + b for a, b in merges]
-    tokens = list(dict.fromkeys(tokens)) + ["<|startoftext|>", "<|endoftext|>"]
+    tokens = [*dict.fromkeys(tokens), "<|startoftext|>", "<|endoftext|>"]
     return CLIPTokenizer(
         vocab={token: i for i, token in enumerate(tokens)}, merges=merges, model_max_length=MAX_TOKENS
     )
@@ -74,7 +76,10 @@ def main() -> None:
     longest = max(len(tokenizer(line).input_ids) for line in lines[:10_000])
     folder = work_dir(options.work) / "tokenizer"
     tokenizer.save_pretrained(folder)
-    print(f"{len(tokenizer)} entries; {len(words)} caption words, split: {split}; longest caption {longest} tokens")
+    print(
+        f"{len(tokenizer)} entries; {len(words)} caption words, split: {split}; "
+        f"longest caption {longest} tokens"
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Train the UNet on encoded scenes: warm-up, then a level rate for as long as wanted; cool down separately.
 
 Run: `python -m tools.pocket.train_unet --minutes 60` (goes on from its checkpoint, again and again), then
-`python -m tools.pocket.train_unet --cooldown 800`, which starts from the level checkpoint, leaves it as it is, and
-writes `unet-cooled`. Any level checkpoint can so be trained further later.
+`python -m tools.pocket.train_unet --cooldown 800`, which starts from the level checkpoint, leaves it as it
+is, and writes `unet-cooled`. Any level checkpoint can so be trained further later.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Feed:
 
     @torch.no_grad()
     def batch(self, rng: np.random.Generator, n: int) -> tuple[Tensor, Tensor]:
-        """Latents (n, 8, 16, 16) in fp32 and word states (n, 32, 192) in bf16; a share of captions is empty."""
+        """Latents (n, 8, 16, 16) in fp32, word states (n, 32, 192) in bf16; a share of captions is empty."""
         picks = rng.integers(len(self.shards), size=n)
         places = [int(rng.integers(len(self.shards[i].latents))) for i in picks]
         clean = torch.stack([self.shards[i].latents[k] for i, k in zip(picks, places, strict=True)])
@@ -106,7 +106,9 @@ class Trainee:
         self._publish()
 
 
-def diffusion_loss(network: UNet2DConditionModel, clean: Tensor, states: Tensor, shares: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def diffusion_loss(
+    network: UNet2DConditionModel, clean: Tensor, states: Tensor, shares: Tensor, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
     """Min-SNR weighted v loss, and the plain v mean square error; steps are spread evenly over the batch."""
     n = len(clean)
     steps = (((np.arange(n) + rng.random()) / n) * 1000).astype(np.int64)
@@ -144,11 +146,12 @@ def main() -> None:
     feed = Feed(work, device, options.drop)
     trainee = Trainee(device, options.rate, options.optimiser == "muon", options.decay)
     saved = checkpoint.load(cooled) if options.cooldown else None
-    saved = saved if saved and saved.get("left", 0) > 0 else checkpoint.load(level)
+    left = saved["left"] if saved else 0
+    if left == 0:  # no cooldown was cut off: begin one, or go on at the level rate
+        saved, left = checkpoint.load(level), options.cooldown
     if saved:
         trainee.restore(saved)
         log(f"goes on from step {trainee.step}")
-    left = saved.get("left", options.cooldown) if saved and options.cooldown else options.cooldown
     shares, target = signal_shares(device), cooled if options.cooldown else level
     until = time.monotonic() + options.minutes * 60
     save_due, tell_due = checkpoint.Every(150), checkpoint.Every(60)
@@ -173,10 +176,16 @@ def main() -> None:
             feed.refresh()
         if tell_due.due():
             speed = seen / (time.monotonic() - since)
-            log(f"step {trainee.step} v-mse {np.mean(errors[-200:]):.4f} {speed:.1f} scenes/s, {len(feed.shards)} shards")
+            log(
+                f"step {trainee.step} v-mse {np.mean(errors[-200:]):.4f} {speed:.1f} scenes/s, "
+                f"{len(feed.shards)} shards"
+            )
             seen, since = 0, time.monotonic()
     keep()
-    log(f"stopped at step {trainee.step}, v-mse {np.mean(errors[-200:] or [0]):.4f}, {len(feed.shards)} shards")
+    log(
+        f"stopped at step {trainee.step}, v-mse {np.mean(errors[-200:] or [0]):.4f}, "
+        f"{len(feed.shards)} shards"
+    )
 
 
 if __name__ == "__main__":

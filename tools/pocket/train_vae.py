@@ -26,7 +26,10 @@ STAGE = 1
 
 
 def crops(images: Tensor, rng: np.random.Generator, size: int) -> Tensor:
-    """A random crop of each picture, more often from its middle, where the objects are; (n, 3, size, size), [-1, 1]."""
+    """A random crop of each picture, more often of its middle, where the objects are.
+
+    (n, 3, 128, 128) in [0, 1] -> (n, 3, size, size) in [-1, 1].
+    """
     room = SIZE - size
     if room == 0:
         return images * 2 - 1
@@ -78,6 +81,7 @@ def main() -> None:
         begun = checkpoint.load(work / "checkpoints" / f"{options.start}.pt")
         assert begun is not None, f"no checkpoint {options.start}"
         vae.load_state_dict(begun["vae"])
+    look = work / "looks" / f"{options.name}.png"
     save_due, tell_due = checkpoint.Every(120), checkpoint.Every(60)
     seen, since, losses = 0, time.monotonic(), []
 
@@ -103,13 +107,13 @@ def main() -> None:
         losses.append(float(loss.detach()))
         if save_due.due():
             keep()
-            log(f"step {step}: {judge(vae, renderer, work / 'looks' / f'{options.name}.png'):.2f} dB on unseen scenes")
+            log(f"step {step}: {judge(vae, renderer, look):.2f} dB on unseen scenes")
         if tell_due.due():
             rate = seen / (time.monotonic() - since)
             log(f"step {step} loss {np.mean(losses[-200:]):.4f} {rate:.1f} crops/s")
             seen, since = 0, time.monotonic()
     keep()
-    log(f"done at {step}: {judge(vae, renderer, work / 'looks' / f'{options.name}.png'):.2f} dB on unseen scenes")
+    log(f"done at {step}: {judge(vae, renderer, look):.2f} dB on unseen scenes")
 
 
 if __name__ == "__main__":

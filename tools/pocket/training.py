@@ -28,7 +28,7 @@ def precision(device: torch.device) -> contextlib.AbstractContextManager[None]:
 
 
 def learning_rate(step: int, peak: float, warmup: int, total: int, cooldown: float) -> float:
-    """Linear warm-up, level, then linear fall to 2 % of `peak` over the last `cooldown` share of `total` steps."""
+    """Linear warm-up, level, then linear fall to 2 % of `peak` over the last `cooldown` share of `total`."""
     rise = min(1.0, (step + 1) / max(1, warmup))
     left = (total - step) / max(1.0, cooldown * total)
     return peak * rise * min(1.0, max(0.02, left))

@@ -42,7 +42,7 @@ def token_ids(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
 
 
 def normalise(images: Tensor) -> Tensor:
-    """Pictures (n, 3, h, w) in [0, 1] with CLIP's published mean and deviation, as its image processor has them."""
+    """Pictures (n, 3, h, w) in [0, 1] with the mean and deviation CLIP's image processor uses."""
     mean = torch.tensor([0.48145466, 0.4578275, 0.40821073], device=images.device).view(1, 3, 1, 1)
     deviation = torch.tensor([0.26862954, 0.26130258, 0.27577711], device=images.device).view(1, 3, 1, 1)
     return (images - mean) / deviation
