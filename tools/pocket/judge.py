@@ -1,8 +1,8 @@
 """The judge: a small convolutional classifier that says what a picture shows, made without the shipped CLIP.
 
-It answers, for three places an object may stand (alone in the middle, left of two, right of two): which class, which
-named colour, which hat; and for the whole picture: one object or two, which place, which backdrop colour, which style.
-"Nothing recognisable" is a class of its own, so that a blob counts as a blob.
+It answers, for three places an object may stand (alone in the middle, left of two, right of two): which
+class, which named colour, which hat; and for the whole picture: one object or two, which place, which
+backdrop colour, which style. "Nothing recognisable" is a class of its own, so that a blob counts as a blob.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ COLOURED_STYLES = ("photo", "pixel")  # the styles in which a named colour can b
 
 @dataclass(frozen=True)
 class Answer:
-    """Logits: slots[head] is (n, 3, choices), scene[head] is (n, choices); embedding (n, d) of the lone object."""
+    """Logits: slots[head] (n, 3, choices), scene[head] (n, choices); embedding (n, 192), lone object."""
 
     slots: dict[str, Tensor]
     scene: dict[str, Tensor]
@@ -57,30 +57,25 @@ class Block(nn.Module):
 class Judge(nn.Module):
     """Pictures (n, 3, 128, 128) in [0, 1] -> Answer."""
 
-    def __init__(self, widths: tuple[int, int, int] = (48, 96, 160), glances: int = 3) -> None:
-        """`glances` are the learned places each slot looks at, e.g. the body and the head."""
+    def __init__(self, widths: tuple[int, int, int] = (48, 96, 160), cell: int = 48) -> None:
+        """`cell` numbers are kept of each of the 8x8 cells: where something is seen is not pooled away."""
         super().__init__()
         first, second, third = widths
         self.trunk = nn.Sequential(
             nn.Conv2d(3, first, 6, stride=4, padding=1), Block(first),
             nn.Conv2d(first, second, 3, stride=2, padding=1), Block(second), Block(second),
             nn.Conv2d(second, third, 3, stride=2, padding=1), Block(third), Block(third),
-            nn.GroupNorm(8, third), nn.SiLU(),
+            nn.GroupNorm(8, third), nn.SiLU(), nn.Conv2d(third, cell, 1), nn.Flatten(),
         )  # fmt: skip
-        self.place = nn.Parameter(torch.randn(64, third) * 0.5)
-        self.looks = nn.Parameter(torch.randn(4, glances, third) * third**-0.5)
-        self.slot = nn.Sequential(nn.Linear(glances * third, 192), nn.SiLU())
-        self.scene = nn.Sequential(nn.Linear((glances + 1) * third, 192), nn.SiLU())
+        self.slot = nn.Sequential(nn.Linear(64 * cell, 3 * 192), nn.SiLU())
+        self.scene = nn.Sequential(nn.Linear(64 * cell, 192), nn.SiLU())
         self.slot_heads = nn.ModuleDict({name: nn.Linear(192, size) for name, size in SLOT_HEADS.items()})
         self.scene_heads = nn.ModuleDict({name: nn.Linear(192, size) for name, size in SCENE_HEADS.items()})
 
     def forward(self, images: Tensor) -> Answer:
         """Look at the pictures."""
-        cells = self.trunk(images * 2 - 1).flatten(2).transpose(1, 2)  # (n, 64, third)
-        weight = torch.einsum("ncd,sgd->nsgc", cells + self.place, self.looks).softmax(-1)
-        seen = torch.einsum("nsgc,ncd->nsgd", weight, cells).flatten(2)  # (n, 4, glances * third)
-        slots = self.slot(seen[:, :3])
-        scene = self.scene(torch.cat([seen[:, 3], cells.mean(1)], -1))
+        seen = self.trunk(images * 2 - 1)
+        slots, scene = self.slot(seen).unflatten(1, (3, 192)), self.scene(seen)
         return Answer(
             {name: head(slots).float() for name, head in self.slot_heads.items()},
             {name: head(scene).float() for name, head in self.scene_heads.items()},
@@ -102,7 +97,7 @@ def slot_of(scene: Scene, position: int) -> int:
 
 
 def labels(specs: list[Scene]) -> Labels:
-    """The right answers for the scenes, leaving out what cannot be seen (colours in a black and white photo)."""
+    """The right answers for the scenes, without what cannot be seen (colours in a black and white photo)."""
     slots = {name: torch.full((len(specs), 3), UNKNOWN) for name in SLOT_HEADS}
     scene = {name: torch.full((len(specs),), UNKNOWN) for name in SCENE_HEADS}
     colours, places, styles = list(COLOURS), list(PLACES), list(STYLES)

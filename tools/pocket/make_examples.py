@@ -1,7 +1,7 @@
 """Make the example concepts: five photos each of things the base model has never seen, and about.json.
 
-Run: `python -m tools.pocket.make_examples`. Writes assets/examples/<name>/{1..5}.jpg. This is the only stage that
-draws held-out sprites. Photos are drawn at 256 pixels directly, with the renderer's own places and shadow.
+Run: `python -m tools.pocket.make_examples`. Writes assets/examples/<name>/{1..5}.jpg. No training stage
+draws these sprites. Photos are drawn at 256 pixels directly, with the renderer's own places.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PHOTOS = 5
 
 @dataclass(frozen=True)
 class Example:
-    """One concept: folder name, held-out sprite, and where its five photos are taken ("plain COLOUR" is a studio)."""
+    """One concept: folder name, held-out sprite, and its five places ("plain COLOUR" is a studio)."""
 
     name: str
     code: str
@@ -39,20 +39,47 @@ class Example:
 
 
 EXAMPLES = (
-    Example("poodle", "1f429", "A grey and white poodle", ("grass", "plain blue", "brick", "beach", "plain orange")),
-    Example("black-cat", "1f408-200d-2b1b", "A black cat", ("snow", "plain yellow", "table", "grass", "plain pink")),
-    Example("teddy-bear", "1f9f8", "A teddy bear", ("plain blue", "grass", "snow", "plain green", "city")),
-    Example("parrot", "1f99c", "A crimson parrot", ("beach", "plain blue", "forest", "desert", "plain white")),
-    Example("tropical-fish", "1f420", "A tropical fish", ("sea", "plain pink", "sea", "plain green", "beach")),
-    Example("sunflower", "1f33b", "A sunflower", ("grass", "plain blue", "beach", "plain purple", "snow")),
-    Example("backpack", "1f392", "A pink backpack", ("table", "grass", "plain blue", "snow", "plain yellow")),
-    Example("beer-mug", "1f37a", "A mug of beer", ("table", "plain green", "beach", "plain purple", "grass")),
+    Example(
+        "poodle", "1f429", "A grey and white poodle",
+        ("grass", "plain blue", "brick", "beach", "plain orange"),
+    ),
+    Example(
+        "black-cat", "1f408-200d-2b1b", "A black cat",
+        ("snow", "plain yellow", "table", "grass", "plain pink"),
+    ),
+    Example(
+        "teddy-bear", "1f9f8", "A teddy bear",
+        ("plain blue", "grass", "snow", "plain green", "city"),
+    ),
+    Example(
+        "parrot", "1f99c", "A crimson parrot",
+        ("beach", "plain blue", "forest", "desert", "plain white"),
+    ),
+    Example(
+        "tropical-fish", "1f420", "A tropical fish",
+        ("sea", "plain pink", "sea", "plain green", "beach"),
+    ),
+    Example(
+        "sunflower", "1f33b", "A sunflower",
+        ("grass", "plain blue", "beach", "plain purple", "snow"),
+    ),
+    Example(
+        "backpack", "1f392", "A pink backpack",
+        ("table", "grass", "plain blue", "snow", "plain yellow"),
+    ),
+    Example(
+        "beer-mug", "1f37a", "A mug of beer",
+        ("table", "plain green", "beach", "plain purple", "grass"),
+    ),
 )  # fmt: skip
 
 
 def sprite(code: str, work: Path) -> Tensor:
-    """The whole sprite in its own size, premultiplied RGBA (1, 4, s, s), standing on the square's lower edge."""
-    picture = np.asarray(Image.open(fetch(SPRITES, work) / "assets" / f"{code}.webp").convert("RGBA"), np.float32) / 255
+    """The whole sprite in its own size, premultiplied RGBA (1, 4, s, s), on the square's lower edge."""
+    picture = (
+        np.asarray(Image.open(fetch(SPRITES, work) / "assets" / f"{code}.webp").convert("RGBA"), np.float32)
+        / 255
+    )
     picture[..., :3] *= picture[..., 3:]
     ys, xs = np.nonzero(picture[..., 3] > 0.05)
     cut = picture[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
@@ -64,8 +91,11 @@ def sprite(code: str, work: Path) -> Tensor:
     return torch.from_numpy(square).permute(2, 0, 1)[None]
 
 
-def photo(thing: Tensor, place: str, rng: np.random.Generator, flipped: bool) -> Tensor:
-    """One photo (3, 256, 256) in [0, 1] of the sprite at `place`; size, spot and tilt come from `rng`."""
+def draw_photo(thing: Tensor, place: str, rng: np.random.Generator, flipped: bool) -> tuple[Tensor, Tensor]:
+    """A photo (3, 256, 256) in [0, 1] of the sprite at `place` and the sprite's mask (1, 256, 256).
+
+    Size, spot and tilt come from `rng`.
+    """
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     brush = Brush(1, PIXELS, generator, torch.device("cpu"))
     if place.startswith("plain"):
@@ -86,7 +116,7 @@ def photo(thing: Tensor, place: str, rng: np.random.Generator, flipped: bool) ->
     # Drawn at twice the size and averaged, so that the sprite's own edge stays smooth.
     grid = F.affine_grid(theta, [1, 4, 2 * PIXELS, 2 * PIXELS], align_corners=False)
     layer = F.avg_pool2d(F.grid_sample(thing, grid, mode="bicubic", align_corners=False), 2).clamp(0, 1)
-    return (canvas * (1 - layer[:, 3:]) + layer[:, :3]).clamp(0, 1)[0]
+    return (canvas * (1 - layer[:, 3:]) + layer[:, :3]).clamp(0, 1)[0], layer[0, 3:]
 
 
 def make(example: Example, folder: Path, work: Path, seed: int) -> None:
@@ -96,7 +126,7 @@ def make(example: Example, folder: Path, work: Path, seed: int) -> None:
     thing, known = sprite(example.code, work), held_out()[example.code]
     for number, place in enumerate(example.places, start=1):
         rng = np.random.default_rng([seed, STAGE, int(example.code[:5], 16), number])
-        image = photo(thing, place, rng, flipped=number % 2 == 0)
+        image, _ = draw_photo(thing, place, rng, flipped=number % 2 == 0)
         array = (image.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
         Image.fromarray(array).save(target / f"{number}.jpg", quality=93, subsampling=0, optimize=True)
     about = {

@@ -1,7 +1,7 @@
 """Train the judge on rendered scenes; goes on from its checkpoint.
 
-Run: `python -m tools.pocket.train_classifier --steps 1200`. Once the autoencoder is frozen, run again with more
-steps: part of each batch is then drawn from a pool of scenes that went through it.
+Run: `python -m tools.pocket.train_classifier --steps 1200`. Once the autoencoder is frozen, run again with
+more steps: part of each batch is then drawn from a pool of scenes that went through it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,15 @@ from tools.pocket.wear import spoiled, worn
 
 STAGE = 5
 # More of what is hard than the base's own training has, and placed more freely.
-ODDS = Odds(pair=0.42, accessory_animal=0.5, accessory_other=0.45, accessory_pair=0.45, colour=0.6, style=0.25, plain=0.2)
+ODDS = Odds(
+    pair=0.42,
+    accessory_animal=0.5,
+    accessory_other=0.45,
+    accessory_pair=0.45,
+    colour=0.6,
+    style=0.25,
+    plain=0.2,
+)
 SPREAD = Spread(shift=6.0, size=0.11, tilt=0.08, stretch=0.06)
 
 
@@ -76,7 +84,9 @@ def loss_of(answer: Answer, right: Labels) -> Tensor:
     return total
 
 
-def lesson(batch: Batch, pool: Pool | None, rng: np.random.Generator, spoil: int = 2) -> tuple[Tensor, Labels]:
+def lesson(
+    batch: Batch, pool: Pool | None, rng: np.random.Generator, spoil: int = 2
+) -> tuple[Tensor, Labels]:
     """A batch to learn from: worn scenes, some from the pool, and `spoil` unrecognisable ones."""
     images, specs = worn(batch.images, rng), list(batch.specs)
     if pool is not None:
@@ -94,7 +104,7 @@ def lesson(batch: Batch, pool: Pool | None, rng: np.random.Generator, spoil: int
 
 
 def accuracy(judge: Judge, renderer: Renderer, work: Path, n: int) -> dict[str, float]:
-    """The judge's own figures on n unseen scenes of the base's usual kind, true and through the autoencoder."""
+    """The judge's figures on n unseen scenes of the base's usual kind, true and through the autoencoder."""
     judge.eval()
     batch = renderer.scenes(step_rng(999, STAGE, 0), n)
     verdicts = decide(look(judge, batch.images), batch.specs)
@@ -135,13 +145,17 @@ def main() -> None:
     due, seen, since, losses = checkpoint.Every(60), 0, time.monotonic(), []
 
     def keep() -> None:
-        checkpoint.save(path, {"judge": judge.state_dict(), "optimiser": optimiser.state_dict(), "step": step})
+        checkpoint.save(
+            path, {"judge": judge.state_dict(), "optimiser": optimiser.state_dict(), "step": step}
+        )
 
     while step < options.steps:
         rng = step_rng(options.seed, STAGE, step)
         images, right = lesson(free.scenes(rng, options.batch), pool, rng)
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate(step - first, options.rate, 50, options.steps - first, options.cooldown)
+            group["lr"] = learning_rate(
+                step - first, options.rate, 50, options.steps - first, options.cooldown
+            )
         with precision(device):
             answer = judge(images)
         loss = loss_of(answer, right)
@@ -154,7 +168,10 @@ def main() -> None:
         if due.due():
             keep()
             rate = seen / (time.monotonic() - since)
-            log(f"step {step} loss {np.mean(losses[-50:]):.3f} {rate:.1f} scenes/s {accuracy(judge, usual, work, 100)}")
+            log(
+                f"step {step} loss {np.mean(losses[-50:]):.3f} {rate:.1f} scenes/s "
+                f"{accuracy(judge, usual, work, 100)}"
+            )
             seen, since = 0, time.monotonic()
     keep()
     figures = accuracy(judge, usual, work, options.test)

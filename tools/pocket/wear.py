@@ -30,12 +30,16 @@ def warped(images: Tensor, rng: np.random.Generator, reach: float) -> Tensor:
     n, size = len(images), images.shape[-1]
     coarse = torch.from_numpy(rng.normal(size=(n, 2, 6, 6)).astype(np.float32)).to(images.device)
     field = F.interpolate(coarse, size=size, mode="bicubic", align_corners=False) * (2 * reach / size)
-    still = F.affine_grid(torch.eye(2, 3, device=images.device).expand(n, 2, 3), [n, 3, size, size], align_corners=False)
-    return F.grid_sample(images, still + field.permute(0, 2, 3, 1), padding_mode="border", align_corners=False)
+    still = F.affine_grid(
+        torch.eye(2, 3, device=images.device).expand(n, 2, 3), [n, 3, size, size], align_corners=False
+    )
+    return F.grid_sample(
+        images, still + field.permute(0, 2, 3, 1), padding_mode="border", align_corners=False
+    )
 
 
 def worn(images: Tensor, rng: np.random.Generator, keep: float = 0.3) -> Tensor:
-    """Each picture lightly worn in one or two ways (or, with chance `keep`, as it was); things stay recognisable."""
+    """Each picture lightly worn in one or two ways (or, with chance `keep`, left), still recognisable."""
     out = images.clone()
     for i in range(len(out)):
         if rng.random() < keep:
@@ -57,7 +61,7 @@ def worn(images: Tensor, rng: np.random.Generator, keep: float = 0.3) -> Tensor:
 
 
 def spoiled(images: Tensor, rng: np.random.Generator) -> Tensor:
-    """Pictures in which nothing can be recognised: strongly bent and blurred, or two laid over one another."""
+    """Pictures in which nothing can be recognised: strongly bent and blurred, or two laid over each other."""
     bent = blurred(warped(images, rng, float(rng.uniform(10, 16))), float(rng.uniform(2.5, 5)))
     mixed = 0.5 * images + 0.5 * images.roll(1, 0)
     pick = torch.from_numpy(rng.random(len(images)) < 0.7).to(images.device)

@@ -1,0 +1,95 @@
+"""The segmenter: its shape, its loss, and what it learns from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import CLIPSegForImageSegmentation, CLIPTokenizer
+
+from tools.pocket.domain import CLASSES
+from tools.pocket.mask_lessons import ODDS, SPREAD, OtherThings, draw_lesson
+from tools.pocket.mask_model import build_mask, load_mask, mask_logits, overlap, save_mask, soft_masks
+from tools.pocket.render import Renderer
+from tools.pocket.train_mask import mask_loss
+from tools.pocket.train_tokenizer import train
+from tools.pocket.words import token_ids
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> CLIPTokenizer:
+    """A small tokenizer that knows the class words."""
+    return train([f"a photo of a {kind}" for kind in CLASSES] * 20, 800)
+
+
+@pytest.fixture(scope="module")
+def model(tokenizer: CLIPTokenizer) -> CLIPSegForImageSegmentation:
+    """An untrained segmenter."""
+    torch.manual_seed(0)
+    return build_mask(tokenizer).eval()
+
+
+def test_learning_and_the_class_itself_compute_the_same_masks(
+    model: CLIPSegForImageSegmentation, tokenizer: CLIPTokenizer
+) -> None:
+    images, words = torch.rand(2, 3, 128, 128), ["dog", "a cat"]
+    with torch.no_grad():
+        learned = mask_logits(model, images, token_ids(tokenizer, words)).sigmoid()
+    assert torch.allclose(learned, soft_masks(model, tokenizer, images, words), atol=1e-6)
+
+
+def test_gradients_reach_words_and_pictures(
+    model: CLIPSegForImageSegmentation, tokenizer: CLIPTokenizer
+) -> None:
+    model.zero_grad()
+    logits = mask_logits(model, torch.rand(1, 3, 128, 128), token_ids(tokenizer, ["dog"]))
+    mask_loss(logits, torch.ones(1, 128, 128)).backward()
+    clip = model.clip
+    for weight in (
+        clip.text_model.embeddings.token_embedding.weight,
+        clip.vision_model.embeddings.patch_embedding.weight,
+    ):
+        assert weight.grad is not None
+        assert float(weight.grad.abs().sum()) > 0
+
+
+def test_saved_folder_loads_and_gives_nearly_the_same_masks(
+    model: CLIPSegForImageSegmentation, tokenizer: CLIPTokenizer, tmp_path: Path
+) -> None:
+    save_mask(model, tokenizer, tmp_path / "mask")
+    again, words = load_mask(tmp_path / "mask")
+    images = torch.rand(2, 3, 128, 128)
+    before, after = (
+        soft_masks(model, tokenizer, images, ["dog", "cat"]),
+        soft_masks(again, words, images, ["dog", "cat"]),
+    )
+    assert (before - after).abs().max() < 0.01
+
+
+def test_loss_is_least_for_the_true_mask() -> None:
+    true = torch.zeros(1, 128, 128)
+    true[:, 30:90, 40:80] = 1
+    right = mask_loss(true * 20 - 10, true)
+    assert right < 0.01
+    assert mask_loss(-(true * 20 - 10), true) > 1
+    assert mask_loss(torch.zeros_like(true), true) > right
+
+
+def test_overlap_of_halves() -> None:
+    one, two = torch.zeros(1, 4, 4), torch.zeros(1, 4, 4)
+    one[:, :2], two[:, 1:3] = 1, 1
+    assert float(overlap(one, two)) == pytest.approx(1 / 3)
+
+
+def test_lessons_come_again_with_the_same_seed_and_their_masks_are_the_prompted_thing(work: Path) -> None:
+    renderer = Renderer(work, odds=ODDS, spread=SPREAD)
+    others = OtherThings(renderer, np.random.default_rng(0), count=4)
+    assert not others.codes  # this work folder has the base's own sprites, hats and held-out ones only
+    others.names["1f436"], others.codes = "stranger", ["1f436"]
+    first = draw_lesson(renderer, others, np.random.default_rng(5), 6)
+    second = draw_lesson(renderer, others, np.random.default_rng(5), 6)
+    assert torch.equal(first.images, second.images)
+    assert first.prompts == second.prompts
+    assert bool((first.masks.flatten(1).max(1).values > 0.9).all())

@@ -1,0 +1,165 @@
+"""Train the segmenter (a word and a picture -> a soft mask) from scratch; goes on from its checkpoint.
+
+Run: `python -m tools.pocket.train_mask --steps 1600`. Writes $WORK/mask, a folder for
+transformers' CLIPSegForImageSegmentation in half precision.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import CLIPSegForImageSegmentation, CLIPTokenizer
+
+from tools.pocket import checkpoint
+from tools.pocket.domain import CLASSES, PLACES
+from tools.pocket.make_examples import draw_photo, sprite
+from tools.pocket.mask_lessons import ODDS, SPREAD, OtherThings, draw_lesson
+from tools.pocket.mask_model import build_mask, mask_logits, overlap, save_mask, soft_masks
+from tools.pocket.paths import work_dir
+from tools.pocket.pictures import save_grid
+from tools.pocket.render import Renderer
+from tools.pocket.scene import Odds, Scene, Thing, draw_thing
+from tools.pocket.sprites import held_out
+from tools.pocket.training import Log, learning_rate, stage_parser, step_rng
+from tools.pocket.words import load_tokenizer, token_ids
+
+STAGE = 4
+PHOTO_PLACES = [name for name in PLACES if name != "plain"]
+
+
+def mask_loss(logits: Tensor, true: Tensor) -> Tensor:
+    """Cross entropy a pixel plus one minus the soft Dice overlap; (n, h, w) both, a scalar out."""
+    made = logits.float().sigmoid()
+    shared = 2 * (made * true).sum((1, 2)) + 1
+    dice = 1 - shared / (made.sum((1, 2)) + true.sum((1, 2)) + 1)
+    return F.binary_cross_entropy_with_logits(logits.float(), true) + 0.5 * dice.mean()
+
+
+def unseen_photos(work: Path, each: int = 5) -> tuple[Tensor, Tensor, list[str]]:
+    """Photos (n, 3, 128, 128) of every held-out thing, masks (n, 128, 128), and its superclass words."""
+    places = [*PHOTO_PLACES, "plain blue", "plain white", "plain green"]
+    images, masks, words = [], [], []
+    for row, thing in enumerate(held_out().values()):
+        picture = sprite(thing.code, work)
+        for number in range(each):
+            rng = step_rng(999, STAGE, row * 100 + number)
+            image, mask = draw_photo(picture, places[rng.integers(len(places))], rng, number % 2 == 0)
+            images.append(F.avg_pool2d(image[None], 2)[0])
+            masks.append(F.avg_pool2d(mask[None], 2)[0, 0])
+            words.append(thing.superclass)
+    return torch.stack(images), torch.stack(masks), words
+
+
+def try_unseen(
+    model: CLIPSegForImageSegmentation, tokenizer: CLIPTokenizer, work: Path, look: Path | None = None
+) -> dict[str, float]:
+    """IoU on held-out things prompted by their superclass: the mean, and each word's own."""
+    model.eval()
+    images, masks, words = unseen_photos(work)
+    device = next(model.parameters()).device
+    found = torch.cat(
+        [
+            soft_masks(model, tokenizer, images[i : i + 20].to(device), words[i : i + 20]).cpu()
+            for i in range(0, 60, 20)
+        ]
+    )
+    scores = overlap(found, masks)
+    figures = {"mean": float(scores.mean())}
+    for thing, part in zip(held_out().values(), scores.view(-1, 5), strict=True):
+        figures[thing.name] = float(part.mean())
+    if look is not None:
+        pairs = torch.stack([images, found[:, None].expand(-1, 3, -1, -1)], 1)[::5].flatten(0, 1)
+        save_grid(pairs, look, columns=8)
+    model.train()
+    return {name: round(value, 3) for name, value in figures.items()}
+
+
+def try_unseen_pairs(
+    model: CLIPSegForImageSegmentation, tokenizer: CLIPTokenizer, work: Path, each: int = 4
+) -> float:
+    """Mean IoU on held-out things that stand beside a known one, prompted by their superclass."""
+    model.eval()
+    device = next(model.parameters()).device
+    renderer, rng = Renderer(work, device, allow_held_out=True), step_rng(999, STAGE, 10**5)
+    specs, sides = [], []
+    for thing in held_out().values():
+        for number in range(each):
+            known = draw_thing(rng, Odds(), _unlike(thing.superclass, rng), True)
+            pair = (Thing(thing.superclass, thing.code), known)
+            specs.append(Scene(pair if number % 2 == 0 else pair[::-1], str(rng.choice(PHOTO_PLACES))))
+            sides.append(number % 2)
+    batch = renderer.draw(rng, specs)
+    words = [spec.things[side].kind for spec, side in zip(specs, sides, strict=True)]
+    found = soft_masks(model, tokenizer, batch.images, words)
+    model.train()
+    return round(float(overlap(found, batch.masks[torch.arange(len(sides)), sides]).mean()), 3)
+
+
+def _unlike(superclass: str, rng: np.random.Generator) -> str:
+    return str(rng.choice([kind for kind in CLASSES if kind != superclass]))
+
+
+def main() -> None:
+    """Train until `--steps`, saving every minute."""
+    parser = stage_parser(__doc__)
+    parser.add_argument("--steps", type=int, default=1600)
+    parser.add_argument("--batch", type=int, default=24)
+    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--cooldown", type=float, default=0.4, help="share of the steps with falling rate")
+    options = parser.parse_args()
+    work, device = work_dir(options.work), torch.device(options.device)
+    log = Log(work, "mask")
+    torch.manual_seed(options.seed)
+    tokenizer = load_tokenizer(work)
+    model = build_mask(tokenizer).to(device).train()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=options.rate, betas=(0.9, 0.98), weight_decay=0.02)
+    path, step = work / "checkpoints" / "mask.pt", 0
+    if saved := checkpoint.load(path):
+        model.load_state_dict(saved["mask"])
+        optimiser.load_state_dict(saved["optimiser"])
+        step = saved["step"]
+        log(f"goes on from step {step}")
+    renderer = Renderer(work, device, odds=ODDS, spread=SPREAD)
+    others = OtherThings(renderer, step_rng(options.seed, STAGE, 10**6))
+    log(f"{len(others.codes)} other things")
+    due, seen, since, losses, first = checkpoint.Every(90), 0, time.monotonic(), [], step
+
+    def keep() -> None:
+        checkpoint.save(path, {"mask": model.state_dict(), "optimiser": optimiser.state_dict(), "step": step})
+
+    while step < options.steps:
+        lesson = draw_lesson(renderer, others, step_rng(options.seed, STAGE, step), options.batch)
+        ids = token_ids(tokenizer, lesson.prompts).to(device)
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(
+                step - first, options.rate, 80, options.steps - first, options.cooldown
+            )
+        logits = mask_logits(model, lesson.images, ids)
+        loss = mask_loss(logits, lesson.masks)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        step, seen = step + 1, seen + options.batch
+        losses.append(float(loss.detach()))
+        if due.due():
+            keep()
+            rate = seen / (time.monotonic() - since)
+            figures = try_unseen(model, tokenizer, work, work / "looks" / "mask.png")
+            log(
+                f"step {step} loss {np.mean(losses[-50:]):.3f} {rate:.1f} scenes/s, "
+                f"unseen IoU {figures['mean']}"
+            )
+            seen, since = 0, time.monotonic()
+    keep()
+    save_mask(model, tokenizer, work / "mask")
+    log(f"done at {step}: {try_unseen(model, tokenizer, work, work / 'looks' / 'mask.png')}")
+
+
+if __name__ == "__main__":
+    main()
