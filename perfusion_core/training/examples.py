@@ -78,7 +78,8 @@ def encode_examples(
     if recipe.flip:
         pixels, weights = torch.cat([pixels, pixels.flip(-1)]), torch.cat([weights, weights.flip(-1)])
     latents = torch.cat([_latent(base.vae, one[None]) for one in pixels])  # one by one: memory stays small
-    small = functional.adaptive_avg_pool2d(weights, latents.shape[-2:])
+    height, width = latents.shape[-2:]
+    small = functional.adaptive_avg_pool2d(weights, (height, width))
     device = base.vae.device
     return Examples(latents.to(device), small.to(device), len(photos))
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Protocol, get_args
 
+from perfusion_core.edit.removal import Removal
 from perfusion_core.errors import TrainingError
 
 Keys = Literal["locked", "trained"]
 Masks = Literal["auto", "none", "given"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
-RemovalName = Literal["paper", "gated"]
 Setting = str | int | float | bool
 
 PLACE = "{}"
@@ -77,7 +77,7 @@ class Recipe:
     bias: float = 0.75
     temperature: float = 0.1
     inference_temperature: float = 0.15
-    removal: RemovalName = "paper"
+    removal: Removal = "paper"
     keys: Keys = "locked"
     resolution: int = 512
     flip: bool = True
@@ -228,7 +228,7 @@ _WHOLE = frozenset(
     }
 )
 _CHOICES: dict[str, tuple[str, ...]] = {
-    "removal": get_args(RemovalName),
+    "removal": get_args(Removal),
     "keys": get_args(Keys),
     "mask": get_args(Masks),
     "precision": get_args(Precision),

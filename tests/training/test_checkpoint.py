@@ -27,7 +27,7 @@ def by_step(opinion: Callable[..., Any]) -> Callable[[Any, int], Any]:
     return lambda concept, step: opinion(0.5 + float(concept.embedding.sum().tanh()) / 10, 0.5)
 
 
-@pytest.mark.parametrize("last_step", [0, 1, 2, 3, 4, 5])
+@pytest.mark.parametrize("last_step", [0, 2, 3, 5])
 def test_a_stopped_run_resumes_to_the_same_result(
     lesson: Any, opinion: Callable[..., Any], last_step: int
 ) -> None:
@@ -45,7 +45,7 @@ def test_a_stopped_run_resumes_to_the_same_result(
     assert events[-1].scores == whole.scores
 
 
-@pytest.mark.parametrize("kill_at", [2, 4, 6, 8, 10, 11])
+@pytest.mark.parametrize("kill_at", [2, 4, 7, 11])
 def test_a_killed_run_resumes_from_its_last_checkpoint_to_the_same_result(
     lesson: Any, opinion: Callable[..., Any], kill_at: int
 ) -> None:

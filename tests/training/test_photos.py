@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -318,3 +319,15 @@ def test_an_explicit_crop_is_used_and_checked() -> None:
     for box in [(0, 0, 100, 90), (150, 0, 250, 100), (-1, 0, 99, 100), (50, 50, 50, 50)]:
         with pytest.raises(PhotoError, match="square"):
             cropped(photo, box)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF"])
+def test_damaged_bytes_give_a_photo_or_a_refusal_and_nothing_else(kind: str) -> None:
+    generator = np.random.default_rng(7)
+    whole = np.frombuffer(encoded(picture(), kind), dtype=np.uint8)
+    for _ in range(30):
+        damaged = whole.copy()
+        places = generator.integers(0, len(damaged), size=generator.integers(1, 12))
+        damaged[places] = generator.integers(0, 256, size=len(places))
+        with suppress(PhotoError):
+            assert only(damaged.tobytes()).image.mode == "RGB"
