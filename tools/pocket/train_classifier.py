@@ -142,7 +142,8 @@ def main() -> None:
     free, usual = Renderer(work, device, odds=ODDS, spread=SPREAD), Renderer(work, device)
     pool = make_pool(work, free, options.seed, options.pool)
     log(f"{len(pool.specs) if pool else 0} autoencoded scenes in the pool")
-    due, seen, since, losses = checkpoint.Every(60), 0, time.monotonic(), []
+    save_due, tell_due = checkpoint.Every(60), checkpoint.Every(300)
+    seen, since, losses = 0, time.monotonic(), []
 
     def keep() -> None:
         checkpoint.save(
@@ -165,8 +166,9 @@ def main() -> None:
         optimiser.step()
         step, seen = step + 1, seen + options.batch
         losses.append(float(loss.detach()))
-        if due.due():
+        if save_due.due():
             keep()
+        if tell_due.due():
             rate = seen / (time.monotonic() - since)
             log(
                 f"step {step} loss {np.mean(losses[-50:]):.3f} {rate:.1f} scenes/s "

@@ -127,7 +127,8 @@ def main() -> None:
     renderer = Renderer(work, device, odds=ODDS, spread=SPREAD)
     others = OtherThings(renderer, step_rng(options.seed, STAGE, 10**6))
     log(f"{len(others.codes)} other things")
-    due, seen, since, losses, first = checkpoint.Every(90), 0, time.monotonic(), [], step
+    save_due, tell_due = checkpoint.Every(60), checkpoint.Every(300)
+    seen, since, losses, first = 0, time.monotonic(), [], step
 
     def keep() -> None:
         checkpoint.save(path, {"mask": model.state_dict(), "optimiser": optimiser.state_dict(), "step": step})
@@ -147,8 +148,9 @@ def main() -> None:
         optimiser.step()
         step, seen = step + 1, seen + options.batch
         losses.append(float(loss.detach()))
-        if due.due():
+        if save_due.due():
             keep()
+        if tell_due.due():
             rate = seen / (time.monotonic() - since)
             figures = try_unseen(model, tokenizer, work, work / "looks" / "mask.png")
             log(
