@@ -23,14 +23,18 @@ _Shape = tuple[Any, ...]
 _FOUND: WeakKeyDictionary[torch.nn.Module, dict[_Shape, bool]] = WeakKeyDictionary()
 
 
-def images_together(base: BaseModel, wanted: int, width: int, height: int, guided: bool) -> int:
+def images_together(
+    base: BaseModel, wanted: int, width: int, height: int, guided: bool, exact: bool = True
+) -> int:
     """The size of a batch, at least 1 and at most `wanted`, that fits the device and keeps images
     independent.
     """
+    # `exact=False` gives up that independence on a CPU, for images that are looked at or scored but never
+    # repeated alone; the same call still makes the same images.
     kind = torch.device(base.device).type
     room = _PIXELS_TOGETHER.get(kind, _PIXELS_TOGETHER["cpu"]) // (width * height)
     size = max(1, min(wanted, room, _MOST_TOGETHER))
-    if kind != "cpu" or size == 1:
+    if kind != "cpu" or size == 1 or not exact:
         return size
     # Even parts: 9 images in two passes are 5 and 4, never 8 and 1.
     size = -(-wanted // -(-wanted // size))

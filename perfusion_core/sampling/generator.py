@@ -7,9 +7,9 @@ random generator, seeded with seed + k, so that it is the same however many are 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +18,12 @@ import torch
 from perfusion_core.errors import PerfusionError
 from perfusion_core.model.inject import applied
 from perfusion_core.model.schedulers import make_scheduler
+from perfusion_core.model.text import parse_prompt
 from perfusion_core.sampling.batches import images_together
 from perfusion_core.sampling.operating_points import check_bias
 from perfusion_core.sampling.plan import Plan, make_plan, recipe_of, used_name
 from perfusion_core.sampling.png import ImageRecipe
-from perfusion_core.sampling.request import GenerationRequest, Row, without_numbers
+from perfusion_core.sampling.request import GenerationRequest, Row, concepts_in, without_numbers
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -128,6 +129,30 @@ def grid(
     return _render(base, plan, rows, covariance, on_step, should_stop)
 
 
+def draw(
+    base: BaseModel,
+    concepts: Mapping[str, Concept],
+    request: GenerationRequest,
+    rows: Sequence[Row],
+    *,
+    exact: bool = False,
+    covariance: CovarianceStats | None = None,
+    on_step: Progress | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Generation:
+    """One image a row, each with its own seed, biases and prompt; for validation and sweeps over many
+    prompts.
+
+    `request` gives the rest, and its prompt has to name every concept that a row's prompt names. Without
+    `exact`, images on a CPU may differ in their last bits from the same image made alone; that is faster.
+    """
+    plan = make_plan(base, concepts, request)
+    for row in rows:
+        concepts_in(parse_prompt(row.prompt or request.prompt), plan.used)
+    full = [replace(row, biases={**plan.biases, **row.biases}) for row in rows]
+    return _render(base, plan, full, covariance, on_step, should_stop, exact)
+
+
 def _render(
     base: BaseModel,
     plan: Plan,
@@ -135,10 +160,11 @@ def _render(
     covariance: CovarianceStats | None,
     on_step: Progress | None,
     should_stop: Callable[[], bool] | None,
+    exact: bool = True,
 ) -> Generation:
     made: list[GeneratedImage] = []
     total = plan.steps * len(rows)
-    together = images_together(base, len(rows), plan.width, plan.height, plan.guided)
+    together = images_together(base, len(rows), plan.width, plan.height, plan.guided, exact)
     while len(made) < len(rows):
         part = rows[len(made) : len(made) + together]
         done = len(made) * plan.steps
@@ -175,7 +201,10 @@ def _render_part(
 ) -> list[GeneratedImage]:
     """Make the images of `rows` in one batch."""
     request = plan.request
-    pipe = base.pipeline
+    pipe: Any = base.pipeline  # its annotations lag behind what it takes and returns
+    prompts = [plan.parsed if row.prompt is None else parse_prompt(row.prompt) for row in rows]
+    texts = [without_numbers(prompt, plan.used) for prompt in prompts]
+    alike = len(set(texts)) == 1  # one prompt is encoded once, whatever the number of images
 
     def callback(_pipe: Any, step: int, _time: Any, _tensors: dict[str, Any]) -> dict[str, Any]:
         after_step(step + 1)
@@ -192,9 +221,9 @@ def _render_part(
             inverse_covariance=None if covariance is None else covariance.inverse,
         ) as conditioning:
             latents = pipe(
-                without_numbers(plan.parsed, plan.used),
-                negative_prompt=request.negative_prompt or None,
-                num_images_per_prompt=len(rows),
+                texts[0] if alike else texts,
+                negative_prompt=request.negative_prompt if alike else [request.negative_prompt] * len(rows),
+                num_images_per_prompt=len(rows) if alike else 1,
                 generator=[torch.Generator().manual_seed(row.seed) for row in rows],
                 num_inference_steps=plan.steps,
                 guidance_scale=plan.guidance,
@@ -207,8 +236,8 @@ def _render_part(
         images = [_decode(base, latents[k : k + 1]) for k in range(len(rows))]
     fingerprint = covariance.fingerprint if covariance is not None else ""
     return [
-        GeneratedImage(image, recipe_of(base, plan, row, fingerprint))
-        for image, row in zip(images, rows, strict=True)
+        GeneratedImage(image, recipe_of(base, plan, prompt, row, fingerprint))
+        for image, prompt, row in zip(images, prompts, rows, strict=True)
     ]
 
 
@@ -222,10 +251,11 @@ def _decode(base: BaseModel, latents: torch.Tensor) -> Image.Image:
             "The image came out as not-a-number. Lower the guidance, or load the base model in float32 "
             "(--dtype float32)."
         )
+    processor: Any = base.pipeline.image_processor
     pixels = base.vae.decode(latents.to(base.vae.dtype) / base.vae.config.scaling_factor, return_dict=False)[
         0
     ]
-    return base.pipeline.image_processor.postprocess(pixels.float(), output_type="pil")[0]
+    return processor.postprocess(pixels.float(), output_type="pil")[0]
 
 
 def _note_truncation(encoding: Any, said: list[str]) -> None:
@@ -236,7 +266,7 @@ def _note_truncation(encoding: Any, said: list[str]) -> None:
 
 
 @contextmanager
-def _prepared(base: BaseModel, scheduler: str) -> Iterator[None]:
+def _prepared(base: BaseModel, scheduler: str) -> Generator[None]:
     """The base's pipeline with another scheduler and without its own progress bar, for the duration."""
     pipe = base.pipeline
     before, bar = pipe.scheduler, getattr(pipe, "_progress_bar_config", None)
@@ -253,7 +283,7 @@ def _prepared(base: BaseModel, scheduler: str) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet() -> Generator[None]:
     """Without Python warnings: ours are returned, and diffusers' own concern its developers."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -106,11 +106,13 @@ def used_name(plan: Plan, name: str) -> str:
     )
 
 
-def recipe_of(base: BaseModel, plan: Plan, row: Row, covariance_fingerprint: str) -> ImageRecipe:
+def recipe_of(
+    base: BaseModel, plan: Plan, prompt: ParsedPrompt, row: Row, covariance_fingerprint: str
+) -> ImageRecipe:
     """Everything the image of `row` depends on."""
     temperature = plan.request.temperature
     return ImageRecipe(
-        prompt=with_numbers(plan.parsed, row.biases),
+        prompt=with_numbers(prompt, row.biases),
         negative_prompt=plan.request.negative_prompt,
         seed=row.seed,
         steps=plan.steps,
@@ -128,7 +130,7 @@ def recipe_of(base: BaseModel, plan: Plan, row: Row, covariance_fingerprint: str
                 bias=row.biases[name],
                 temperature=concept.metadata.temperature if temperature is None else float(temperature),
             )
-            for name, concept in plan.used.items()
+            for name, concept in concepts_in(prompt, plan.used).items()
         ],
         base=base.id,
         base_fingerprint=base.fingerprint,

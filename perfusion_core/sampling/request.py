@@ -61,10 +61,11 @@ class GenerationRequest:
 
 @dataclass(frozen=True)
 class Row:
-    """One image of a batch: its seed and every concept's gate bias."""
+    """One image of a batch: its seed, every concept's gate bias, and its own prompt where it has one."""
 
     seed: int
     biases: Mapping[str, float]
+    prompt: str | None = None
 
 
 def concepts_in(prompt: ParsedPrompt, concepts: Mapping[str, Concept]) -> dict[str, Concept]:

@@ -3,13 +3,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from perfusion_core.errors import PerfusionError, PromptError
-from perfusion_core.sampling.generator import front, generate, grid
-from perfusion_core.sampling.request import GenerationRequest
+from perfusion_core.sampling.generator import draw, front, generate, grid
+from perfusion_core.sampling.repeat import repeat
+from perfusion_core.sampling.request import GenerationRequest, Row
 
 PROMPT = "a photo of <biscuit> on the beach"
 
@@ -251,3 +253,23 @@ def test_an_image_of_no_numbers_is_an_error_not_a_black_square(tiny_base, make_c
 def test_other_sizes_than_the_bases_own_are_made_and_recorded(tiny_base, concepts, covariance) -> None:
     made = generate(tiny_base, concepts, ask(width=96, height=64), covariance=covariance).images[0]
     assert made.image.size == (made.recipe.width, made.recipe.height) == (96, 64)
+
+
+def test_rows_with_prompts_of_their_own_show_what_single_images_show(tiny_base, concepts, covariance) -> None:
+    rows = [
+        Row(7, {}),
+        Row(8, {"biscuit": 0.5}, "a <biscuit> in the snow"),
+        Row(7, {}, "sketch of <biscuit>"),
+    ]
+    made = draw(tiny_base, concepts, ask(negative_prompt="red"), rows, covariance=covariance).images
+    assert [m.recipe.prompt for m in made] == [PROMPT, "a <biscuit> in the snow", "sketch of <biscuit>"]
+    assert [len(m.recipe.concepts) for m in made] == [1, 1, 1]
+    for image in made:
+        alone = repeat(tiny_base, concepts, image.recipe, covariance=covariance).images[0]
+        difference = np.abs(np.asarray(alone.image, dtype=float) - np.asarray(image.image, dtype=float))
+        assert difference.max() <= 2  # of 255: sums of a batch are grouped otherwise
+
+
+def test_a_row_may_not_name_a_concept_that_the_request_does_not(tiny_base, concepts, covariance) -> None:
+    with pytest.raises(PromptError, match="<mug>"):
+        draw(tiny_base, concepts, ask(), [Row(1, {}, "a <mug>")], covariance=covariance)

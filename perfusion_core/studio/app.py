@@ -1,0 +1,172 @@
+"""The studio as one object: the library, the base models and the queue. What a user interface stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perfusion_core.studio.bases import Bases
+from perfusion_core.studio.handlers import handlers
+from perfusion_core.studio.jobs import Job, JobStore, Json, Kind
+from perfusion_core.studio.library import Library
+from perfusion_core.studio.settings import Settings
+from perfusion_core.studio.worker import Worker, owner_lock
+
+if TYPE_CHECKING:
+    from perfusion_core.model.base import BaseModel
+    from perfusion_core.model.listing import BaseListing
+    from perfusion_core.sampling.request import GenerationRequest
+    from perfusion_core.studio.teach import TeachRequest
+
+
+class Studio:
+    """Everything behind a screen. Jobs are asked for here and looked at by id; results are file paths.
+
+    Making one needs no torch. `start` takes the data folder and the device for this process; `close` gives
+    them back. Without `start` the library and old jobs can be read, but nothing is worked on.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.library = Library(settings.home)
+        self.bases = Bases(settings)
+        self._store = JobStore(settings.jobs_folder)
+        self._worker = Worker(self._store, handlers(self.library, self.bases))
+        self._lock: Any = None
+
+    def start(self) -> None:
+        """Begin to work. Raises `PerfusionError` when another process works in this data folder."""
+        if self._lock is None:
+            self._lock = owner_lock(self.settings.home)
+            self._worker.start()
+
+    def close(self) -> None:
+        """Stop working; the running job becomes interrupted and can be resumed after the next start."""
+        if self._lock is not None:
+            self._worker.close()
+            self._lock.release()
+            self._lock = None
+
+    # Asking
+
+    def submit_teach(self, request: TeachRequest) -> Job:
+        """Queue a teaching. Photos and name are checked, and the photos copied, before this returns."""
+        from perfusion_core.studio.teach import begin_teaching
+
+        folder = begin_teaching(self.library, request)
+        asked: Json = {
+            "name": request.name,
+            "superclass": request.superclass,
+            "base": request.base,
+            "folder": str(folder),
+            "photos": len(request.photos),
+        }
+        return self._worker.submit("teach", f"Teach <{request.name.strip('<> ')}>", asked)
+
+    def submit_generate(
+        self, request: GenerationRequest, *, base: str | None = None, out: Path | None = None
+    ) -> Job:
+        """Queue images. The result has "paths" and "warnings"."""
+        return self._submit("generate", request.prompt, request, base, out)
+
+    def submit_repeat(
+        self, source: Path, *, anyway: bool = False, base: str | None = None, out: Path | None = None
+    ) -> Job:
+        """Queue an exact repeat of an image made here. Raises `PerfusionError` when it has no recipe."""
+        from perfusion_core.sampling.png import read_recipe
+        from perfusion_core.sampling.repeat import request_from
+
+        request = request_from(read_recipe(source))
+        more: Json = {"source": str(source.absolute()), "anyway": anyway}
+        return self._submit("generate", request.prompt, request, base, out, more)
+
+    def submit_front(
+        self,
+        request: GenerationRequest,
+        name: str,
+        biases: Sequence[float],
+        *,
+        base: str | None = None,
+        out: Path | None = None,
+    ) -> Job:
+        """Queue a front of one concept. The result has "paths", "biases", "points", "knee", "strip",
+        "scorer".
+        """
+        more: Json = {"name": name, "biases": list(biases)}
+        return self._submit("front", f"Front of <{name}>: {request.prompt}", request, base, out, more)
+
+    def submit_grid(
+        self,
+        request: GenerationRequest,
+        names: tuple[str, str],
+        biases: tuple[Sequence[float], Sequence[float]],
+        *,
+        base: str | None = None,
+        out: Path | None = None,
+    ) -> Job:
+        """Queue a grid of two concepts. The result has "paths" (row by row), "names", "biases", "table"."""
+        more: Json = {"names": list(names), "biases": [list(biases[0]), list(biases[1])]}
+        title = f"<{names[0]}> against <{names[1]}>: {request.prompt}"
+        return self._submit("grid", title, request, base, out, more)
+
+    def stop(self, job_id: str) -> Job:
+        return self._worker.stop(job_id)
+
+    def resume(self, job_id: str) -> Job:
+        return self._worker.resume(job_id)
+
+    def wait(self, job_id: str, timeout: float | None = None) -> Job:
+        """Block until a job is over, or `timeout` seconds have passed."""
+        return self._worker.wait(job_id, timeout)
+
+    # Looking
+
+    def jobs(self) -> list[Job]:
+        """All jobs, oldest first."""
+        return self._store.all()
+
+    def job(self, job_id: str) -> Job:
+        return self._store.get(job_id)
+
+    def events(self, job_id: str, *, kind: str | None = None) -> list[Json]:
+        """What happened in a job so far: "stage", "step", "score", "preview", "progress", "warning", ..."""
+        return self._store.events(job_id, kind=kind)
+
+    def position(self, job_id: str) -> int:
+        """How many jobs come before this one."""
+        return self._worker.position(job_id)
+
+    def forget(self, job_id: str) -> None:
+        """Remove a job that is over from the list; what it made stays."""
+        self._store.remove(job_id)
+
+    @property
+    def base(self) -> BaseModel | None:
+        """The base model in memory, if one is."""
+        return self.bases.current
+
+    def available_bases(self) -> list[BaseListing]:
+        return self.bases.available()
+
+    def use_base(self, reference: str) -> None:
+        """Make `reference` the base of the jobs asked for from now on."""
+        self.settings = replace(self.settings, base=reference)
+
+    def _submit(
+        self,
+        kind: Kind,
+        title: str,
+        request: GenerationRequest,
+        base: str | None,
+        out: Path | None,
+        more: Json | None = None,
+    ) -> Job:
+        asked: Json = {
+            "request": asdict(request.checked()),
+            "base": base or self.settings.base,
+            "out": str((out or self.settings.outputs).absolute()),
+            **(more or {}),
+        }
+        return self._worker.submit(kind, title, asked)

@@ -1,0 +1,98 @@
+"""The base model in use, with what belongs to it: statistics, scorer, segmenter."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from perfusion_core.errors import PerfusionError
+from perfusion_core.studio.settings import Settings
+
+if TYPE_CHECKING:
+    from perfusion_core.evaluation import Scorer
+    from perfusion_core.model.base import BaseModel
+    from perfusion_core.model.listing import BaseListing
+    from perfusion_core.model.statistics import CovarianceStats
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A part that could not be had, and why: the work goes on without it and says so."""
+
+    reason: str
+
+
+class LoadedBase:
+    """A base model and its companions, each loaded when it is first needed."""
+
+    def __init__(self, base: BaseModel, settings: Settings) -> None:
+        self.base = base
+        self._settings = settings
+
+    @cached_property
+    def covariance(self) -> CovarianceStats:
+        from perfusion_core.model.statistics import covariance_for
+
+        return covariance_for(self.base, self._settings.cache_folder)
+
+    @cached_property
+    def scorer(self) -> Scorer | Missing:
+        from perfusion_core.model.clip import load_scorer
+
+        return _or_missing(lambda: load_scorer(self.base))
+
+    @cached_property
+    def segmenter(self) -> Any:
+        """A segmenter, or `Missing`."""
+        from perfusion_core.model.segment import load_segmenter
+
+        return _or_missing(lambda: load_segmenter(self.base))
+
+
+class Bases:
+    """Loads base models and keeps the last one, since one is what a device holds."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._lock = threading.Lock()
+        self._current: tuple[str, LoadedBase] | None = None
+
+    def get(self, reference: str | None = None) -> LoadedBase:
+        """The base called `reference` (the settings' own by default). Raises `BaseModelError`."""
+        wanted = reference or self.settings.base
+        with self._lock:
+            if self._current is not None and self._current[0] == wanted:
+                return self._current[1]
+            self._current = None  # the old one makes room before the new one comes
+            from perfusion_core.model.base import load_base
+
+            base = load_base(
+                wanted,
+                device=self.settings.device,
+                dtype=self.settings.dtype,
+                models_dir=self.settings.models_folder,
+            )
+            loaded = LoadedBase(base, self.settings)
+            self._current = (wanted, loaded)
+            return loaded
+
+    @property
+    def current(self) -> BaseModel | None:
+        """The base in memory, if one is."""
+        held = self._current
+        return held[1].base if held is not None else None
+
+    def available(self) -> list[BaseListing]:
+        """The base models on this machine, without loading any."""
+        from perfusion_core.model.listing import available_bases
+
+        return available_bases(self.settings.models_folder)
+
+
+def _or_missing(load: Any) -> Any:
+    try:
+        return load()
+    except PerfusionError as error:
+        return Missing(str(error))

@@ -1,0 +1,278 @@
+"""Teaching a concept, from photos to a card in the library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from perfusion_core.concept import validate_name
+from perfusion_core.errors import LibraryError, PerfusionError, PromptError
+from perfusion_core.evaluation import hypervolume, recommended_bias
+from perfusion_core.sampling.generator import GenerationRequest, generate
+from perfusion_core.studio.bases import LoadedBase, Missing
+from perfusion_core.studio.library import Library, LibraryEntry
+from perfusion_core.studio.run_folder import PhotoFacts, RunFolder, Setting, Teaching
+from perfusion_core.studio.thumbnails import embedded
+from perfusion_core.studio.validation import FIRST_SEED, Judge, Validation
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from perfusion_core.concept import Concept
+    from perfusion_core.training.events import TrainEvent
+    from perfusion_core.training.recipe import Recipe
+
+LOCAL_POINTS = 7
+GLOBAL_POINTS = 5
+FRONT_PROMPTS = 4  # how many of the validation prompts the recommended bias is measured on
+LARGEST_PREVIEW = 256  # pixels
+NOTHING_GIVEN: Mapping[str, Setting] = {}
+
+
+@dataclass(frozen=True)
+class TeachRequest:
+    """What a person asks for. `photos` as `training.photos.load_photos` takes them.
+
+    `masks` given by hand, one a photo (None to have it found), go before what the segmenter sees. `settings`
+    are single fields of the `Recipe` in place of the preset's.
+    """
+
+    photos: Sequence[Any]
+    name: str
+    superclass: str
+    base: str = "pocket"
+    mask: Literal["auto", "none"] = "auto"
+    masks: Sequence[Any] | None = None
+    settings: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Taught:
+    """How a teaching ended. `entry` is None when it was stopped; `folder` can then be resumed."""
+
+    folder: Path
+    entry: LibraryEntry | None
+    warnings: tuple[str, ...]
+
+
+Listener = Callable[["TrainEvent", Sequence[Path]], None]
+"""Called with everything that happens, and with the files of the previews when there are new ones."""
+
+
+def begin_teaching(library: Library, request: TeachRequest) -> Path:
+    """Check the request and the photos and put them into a folder of their own; needs no model.
+
+    Returns the folder for `teach`. Raises `PhotoError`, `ConceptError` (the name) or `LibraryError` (name
+    taken).
+    """
+    from perfusion_core.training.masks import subject_masks
+    from perfusion_core.training.photos import load_photos
+
+    name = validate_name(request.name.strip().removeprefix("<").removesuffix(">"))
+    superclass = _checked_superclass(request.superclass)
+    if not request.overwrite:
+        library.check_free(name)
+    photos = load_photos(request.photos)
+    folder = library.begin()
+    run = RunFolder(folder)
+    run.write_photos(photos)
+    if request.masks is not None:  # drawn over the middle squares, so these are the squares
+        masks = subject_masks(photos, superclass, None, request.masks)
+        for photo, mask in zip(photos, masks, strict=True):
+            run.write_square(photo.id, photo.image, mask)
+    run.write_teaching(
+        Teaching(
+            name=name,
+            superclass=superclass,
+            base=request.base,
+            mask="given" if request.masks is not None else request.mask,
+            settings=dict(request.settings),
+            overwrite=request.overwrite,
+            photos=[PhotoFacts(sha=photo.sha, original_name=photo.original_name) for photo in photos],
+            warnings=[warning for photo in photos for warning in photo.warnings],
+        )
+    )
+    return folder
+
+
+def find_unfinished(library: Library, name: str = "") -> Path:
+    """The folder of the latest teaching that was not finished, of that name when given. Raises
+    `LibraryError`.
+    """
+    wanted = name.strip().removeprefix("<").removesuffix(">").casefold()
+    known: list[str] = []
+    for folder in library.unfinished():
+        try:
+            teaching = RunFolder(folder).teaching()
+        except LibraryError:
+            continue
+        if wanted in ("", teaching.name.casefold()):
+            return folder
+        known.append(f"<{teaching.name}>")
+    what = f" of <{wanted}>" if wanted else ""
+    there = f" There is one of {', '.join(dict.fromkeys(known))}." if known else ""
+    raise LibraryError(f"There is no unfinished teaching{what} to resume.{there}")
+
+
+def teach(
+    library: Library,
+    loaded: LoadedBase,
+    folder: Path,
+    *,
+    listen: Listener = lambda event, previews: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    say: Callable[[str], None] = lambda message: None,
+) -> Taught:
+    """Teach what `begin_teaching` put into `folder`, or continue it where it stopped, and keep it in the
+    library.
+
+    `say` is told which stage begins. Stopping keeps everything; so does any error, and both can be continued.
+    """
+    from perfusion_core.training.trainer import train
+
+    run = RunFolder(folder)
+    teaching = run.teaching()
+    warnings = list(teaching.warnings)
+    _make_squares(run, teaching, loaded, warnings, say)
+    pairs = [run.square(facts) for facts in teaching.photos]
+    photos, masks = [photo for photo, _ in pairs], [mask for _, mask in pairs]
+    recipe = run.recipe() or _new_recipe(run, teaching, loaded)
+
+    scorer = loaded.scorer
+    if isinstance(scorer, Missing):
+        warnings.append(f"Without scores, the last step is kept and not the best. {scorer.reason}")
+        scorer = None
+    validation = Validation(recipe.validation_prompts, recipe.validation_steps)
+    judge = Judge(loaded, validation, [photo.image for photo in photos], scorer)
+
+    say("Teaching")
+    chosen: Concept | None = None
+    for event in train(
+        loaded.base,
+        photos,
+        masks,
+        teaching.name,
+        teaching.superclass,
+        recipe,
+        covariance=loaded.covariance,
+        run_dir=run.run,
+        score=judge.score if scorer is not None else None,
+        preview=judge.images,
+        resume=True,
+        should_stop=should_stop,
+    ):
+        paths = [_write_preview(run, event.step, k, image) for k, image in enumerate(event.images)]
+        listen(event, paths)
+        if event.kind == "stopped":
+            return Taught(folder, None, tuple(warnings))
+        if event.kind == "done":
+            chosen = event.concept
+    assert chosen is not None, "the trainer ended without a concept"
+
+    if scorer is not None:
+        say("Measuring the front")
+        few = Judge(
+            loaded,
+            Validation(_spread(recipe.validation_prompts, FRONT_PROMPTS), recipe.validation_steps),
+            [photo.image for photo in photos],
+            scorer,
+        )
+        chosen = _with_recommendation(chosen, few, scorer.name)
+    thumbnail = _portrait(chosen, loaded)
+    if chosen.keys is None:  # with trained keys the file is as large as it may be
+        chosen = chosen.with_metadata(thumbnail=embedded(thumbnail))
+    entry = library.add(chosen, thumbnail=thumbnail, folder=folder, overwrite=teaching.overwrite)
+    return Taught(folder, entry, tuple(warnings))
+
+
+def _checked_superclass(word: str) -> str:
+    plain = " ".join(word.split())
+    if not plain or "<" in plain or ">" in plain or len(plain) > 60:
+        raise PromptError(
+            f"The superclass {word!r} cannot be used. Say what kind of thing it is in a word or two, such "
+            "as dog."
+        )
+    return plain
+
+
+def _make_squares(
+    run: RunFolder, teaching: Teaching, loaded: LoadedBase, warnings: list[str], say: Callable[[str], None]
+) -> None:
+    """Find the subject, crop around it and write down both, unless that has been done."""
+    from perfusion_core.training.masks import centred_on_subject, subject_masks
+
+    left = [facts for facts in teaching.photos if not run.has_square(facts.id)]
+    if not left:
+        return
+    say("Finding the subject")
+    segmenter = loaded.segmenter if teaching.mask == "auto" else None
+    if isinstance(segmenter, Missing):
+        warnings.append(f"The whole photos are learned from, background included. {segmenter.reason}")
+        segmenter = None
+    photos = centred_on_subject([run.photo(facts) for facts in left], teaching.superclass, segmenter)
+    masks = subject_masks(photos, teaching.superclass, segmenter, warn=warnings.append)
+    for photo, mask in zip(photos, masks, strict=True):
+        run.write_square(photo.id, photo.image, mask)
+
+
+def _new_recipe(run: RunFolder, teaching: Teaching, loaded: LoadedBase) -> Recipe:
+    from perfusion_core.training.recipe import Recipe
+
+    settings: dict[str, Any] = {**teaching.settings, "mask": teaching.mask}
+    recipe = Recipe.preset(loaded.base.description, _free_memory(loaded), **settings)
+    run.write_recipe(recipe)
+    return recipe
+
+
+def _free_memory(loaded: LoadedBase) -> float | None:
+    """What the graphics card has free, in GB; None without one."""
+    import torch
+
+    if loaded.base.device.type != "cuda":
+        return None
+    free, _ = torch.cuda.mem_get_info(loaded.base.device)
+    return free / 2**30
+
+
+def _with_recommendation(concept: Concept, judge: Judge, scorer: str) -> Concept:
+    """The concept with the bias its own front recommends for each lock, and what the front measured."""
+    local = judge.sweep(concept, "local", LOCAL_POINTS)
+    whole = judge.sweep(concept, "global", GLOBAL_POINTS)
+    untaught = judge.untaught(concept.superclass)
+    scores = {
+        **concept.metadata.scores,
+        "front_hypervolume": hypervolume(local),  # above the reference (0, 0)
+        "untaught_image": untaught.image,
+        "untaught_text": untaught.text,
+    }
+    bias = {"local": recommended_bias(local), "global": recommended_bias(whole)}
+    recipe = {**concept.metadata.recipe, "scorer": scorer}
+    return concept.with_metadata(bias=bias, scores=scores, recipe=recipe)
+
+
+def _portrait(concept: Concept, loaded: LoadedBase) -> Image.Image:
+    request = GenerationRequest(f"a photo of {concept.placeholder}", seed=FIRST_SEED)
+    made = generate(loaded.base, {concept.name: concept}, request, covariance=loaded.covariance)
+    return made.images[0].image
+
+
+def _write_preview(run: RunFolder, step: int, number: int, image: Image.Image) -> Path:
+    small = image.copy()
+    small.thumbnail((LARGEST_PREVIEW, LARGEST_PREVIEW))
+    return run.write_preview(step, number, small)
+
+
+def _spread(prompts: tuple[str, ...], count: int) -> tuple[str, ...]:
+    """`count` of the prompts, evenly spread over the list."""
+    if len(prompts) <= count:
+        return prompts
+    return tuple(prompts[round(k * (len(prompts) - 1) / (count - 1))] for k in range(count))
+
+
+def explain_failure(error: PerfusionError, folder: Path) -> str:
+    """An error during teaching, with how to go on from what was kept."""
+    name = RunFolder(folder).teaching().name
+    return f"{error} What was learned so far is kept: resume it with --resume {name}."

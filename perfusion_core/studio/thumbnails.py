@@ -1,0 +1,50 @@
+"""The small pictures on library cards."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+CARD_SIDE = 256
+EMBEDDED_SIDE = 96
+LARGEST_EMBEDDED_SIDE = 1024
+
+
+def card_bytes(picture: Image.Image) -> bytes:
+    """A PNG for the library's own folder."""
+    return _small(picture, CARD_SIDE, "PNG")
+
+
+def embedded(picture: Image.Image) -> str:
+    """A few kB of WebP in base64, to travel inside a concept file."""
+    return base64.b64encode(_small(picture, EMBEDDED_SIDE, "WEBP")).decode()
+
+
+def from_embedded(text: str | None) -> Image.Image | None:
+    """The picture inside a concept file, decoded with care: it may be a stranger's. None when it is no
+    picture.
+    """
+    if text is None:
+        return None
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(base64.b64decode(text)), formats=["WEBP"]) as picture:
+            if max(picture.size) > LARGEST_EMBEDDED_SIDE:
+                return None
+            return picture.convert("RGB")
+    except (binascii.Error, OSError, ValueError, SyntaxError):
+        return None  # a concept without a picture is still a concept
+
+
+def _small(picture: Image.Image, side: int, kind: str) -> bytes:
+    small = picture.convert("RGB")
+    small.thumbnail((side, side))
+    buffer = io.BytesIO()
+    small.save(buffer, format=kind)
+    return buffer.getvalue()

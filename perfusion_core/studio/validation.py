@@ -1,0 +1,112 @@
+"""Looking at a concept while it is taught and after: the validation prompts drawn, shown and scored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from perfusion_core.evaluation import FrontPoint, Scorer, Scores, image_similarity, text_similarity
+from perfusion_core.sampling.generator import GenerationRequest, Progress, draw
+from perfusion_core.sampling.operating_points import Lock, front_biases
+from perfusion_core.sampling.request import Row
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from perfusion_core.concept import Concept
+    from perfusion_core.studio.bases import LoadedBase
+
+# Seeds of validation images: the same at every step and in every teaching, so that they can be compared.
+FIRST_SEED = 1000
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What to draw to judge a concept. `prompts` have {} for the concept."""
+
+    prompts: tuple[str, ...]
+    steps: int
+
+    def rows(self, placeholder: str, biases: Sequence[dict[str, float]] = ({},)) -> list[Row]:
+        """Every prompt with its own seed at each of `biases`, prompt by prompt."""
+        return [
+            Row(FIRST_SEED + k, bias, prompt.format(placeholder))
+            for k, prompt in enumerate(self.prompts)
+            for bias in biases
+        ]
+
+
+class Judge:
+    """Draws and scores one base's validation images. Without a scorer it only draws."""
+
+    def __init__(
+        self,
+        loaded: LoadedBase,
+        validation: Validation,
+        photos: Sequence[Image.Image],
+        scorer: Scorer | None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> None:
+        self._loaded = loaded
+        self._validation = validation
+        self._photos = list(photos)
+        self._scorer = scorer
+        self._should_stop = should_stop
+        self._drawn: tuple[int, list[Image.Image]] | None = None
+
+    def images(self, concept: Concept, step: int) -> list[Image.Image]:
+        """The validation images of a checkpoint, drawn once for showing and scoring."""
+        if self._drawn is None or self._drawn[0] != step:
+            self._drawn = (step, self._draw(concept, self._validation.rows(concept.placeholder), "local"))
+        return self._drawn[1]
+
+    def score(self, concept: Concept, step: int) -> Scores:
+        """A checkpoint's mean similarity to the photos and to the prompts."""
+        assert self._scorer is not None, "a judge without a scorer was asked for scores"
+        return self._scores(self.images(concept, step), self._texts(concept.superclass))
+
+    def sweep(
+        self,
+        concept: Concept,
+        lock: Lock,
+        points: int,
+        *,
+        on_step: Progress | None = None,
+    ) -> list[FrontPoint]:
+        """The front of a concept over all validation prompts, from the highest bias to the lowest."""
+        biases = front_biases(points, lock)
+        rows = self._validation.rows(concept.placeholder, [{concept.name: bias} for bias in biases])
+        images = self._draw(concept, rows, lock, on_step)
+        found: list[FrontPoint] = []
+        for k, bias in enumerate(biases):
+            scores = self._scores(images[k::points], self._texts(concept.superclass))
+            found.append(FrontPoint(bias, scores.image, scores.text))
+        return found
+
+    def untaught(self, superclass: str) -> Scores:
+        """What the superclass word alone scores: the mark to beat in likeness."""
+        rows = self._validation.rows(superclass)
+        return self._scores(self._draw(None, rows, "local"), self._texts(superclass))
+
+    def _texts(self, superclass: str) -> list[str]:
+        return [prompt.format(superclass) for prompt in self._validation.prompts]
+
+    def _scores(self, images: Sequence[Image.Image], texts: Sequence[str]) -> Scores:
+        assert self._scorer is not None
+        return Scores(
+            fmean(image_similarity(self._scorer, images, self._photos)),
+            fmean(text_similarity(self._scorer, images, texts)),
+            self._scorer.name,
+        )
+
+    def _draw(
+        self, concept: Concept | None, rows: list[Row], lock: Lock, on_step: Progress | None = None
+    ) -> list[Image.Image]:
+        concepts = {} if concept is None else {concept.name: concept}
+        request = GenerationRequest(rows[0].prompt or "", steps=self._validation.steps, lock=lock)
+        made = draw(
+            self._loaded.base, concepts, request, rows, covariance=self._loaded.covariance, on_step=on_step
+        )
+        return [image.image for image in made.images]
