@@ -1,0 +1,37 @@
+// Keys, the theme switch, and clicks inside cards. Nothing here talks to any server but this app's own.
+(() => {
+  const shown = (element) => element && element.offsetParent !== null && !element.disabled;
+  const press = (selector) => [...document.querySelectorAll(selector)].find(shown)?.click();
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      // Gradio takes over what was typed when the field loses its focus for a moment.
+      document.activeElement?.dispatchEvent(new Event("change", { bubbles: true }));
+      setTimeout(() => press("button.key-go"), 50);
+    } else if (event.key === "Escape") {
+      press("button.key-stop");
+    }
+  });
+
+  const remembered = () => { try { return localStorage.getItem("perfusion-theme"); } catch { return null; } };
+  const dress = (name) => {
+    if (name) document.body.classList.toggle("dark", name === "dark");
+  };
+  window.perfusionTheme = () => {
+    const name = document.body.classList.contains("dark") ? "light" : "dark";
+    try { localStorage.setItem("perfusion-theme", name); } catch { /* private windows may forbid it */ }
+    dress(name);
+  };
+  const asked = new URLSearchParams(location.search).get("__theme");
+  document.addEventListener("DOMContentLoaded", () => dress(asked || remembered()));
+  // Gradio dresses the page once more while it mounts.
+  const again = setInterval(() => dress(asked || remembered()), 100);
+  setTimeout(() => clearInterval(again), 4000);
+
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("#theme-switch")) window.perfusionTheme();
+    const room = event.target.closest("[data-room]")?.dataset.room;
+    if (room) document.querySelector(`#rooms button[role=tab][data-tab-id="${room}"]`)?.click();
+  });
+})();

@@ -1,0 +1,49 @@
+"""Loading the base model before anyone asks for a picture, and what to say while it is not there."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perfusion_core.errors import PerfusionError
+
+if TYPE_CHECKING:
+    from perfusion_core.studio.app import Studio
+
+
+class Readiness:
+    """Loads the studio's base in a thread of its own; `problem` says why when that failed."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+        self._thread: threading.Thread | None = None
+        self.problem = ""
+
+    def begin(self) -> None:
+        """Start loading the base that the settings name. Harmless when it is there or on its way."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._load, name="perfusion-base", daemon=True)
+            self._thread.start()
+
+    @property
+    def words(self) -> str:
+        """The base's state in a word or two."""
+        if self.problem:
+            return "Not usable"
+        if self._thread is not None and self._thread.is_alive():
+            return "Loading"
+        return "Ready" if self._studio.base is not None else "Loads with the first picture"
+
+    @property
+    def name(self) -> str:
+        """The base's name as people know it."""
+        reference = self._studio.settings.base
+        return "Pocket" if reference == "pocket" else Path(reference).name
+
+    def _load(self) -> None:
+        self.problem = ""
+        try:
+            self._studio.bases.get(self._studio.settings.base)
+        except PerfusionError as error:
+            self.problem = str(error)

@@ -1,0 +1,47 @@
+"""The page: a header, the rooms as tabs, and what the machine is doing beside them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+from perfusion_core.ui import aside, create, library
+from perfusion_core.ui.theme import ASSETS
+
+if TYPE_CHECKING:
+    from perfusion_core.studio.app import Studio
+    from perfusion_core.studio.readiness import Readiness
+    from perfusion_core.ui.served import Served
+
+# How long Gradio keeps what it copied for a page: looked at every hour, kept a day.
+KEPT = (3600, 86_400)
+
+
+def build_page(studio: Studio, served: Served, readiness: Readiness) -> gr.Blocks:
+    """All rooms and what passes between them. Needs no model."""
+    with gr.Blocks(title="Perfusion Studio", analytics_enabled=False, delete_cache=KEPT) as demo:
+        gr.HTML(_header(), elem_id="top", js_on_load=None)
+        with gr.Row(elem_id="frame"):
+            with gr.Column(elem_id="main", min_width=320), gr.Tabs(elem_id="rooms") as rooms:
+                with gr.Tab("Create", id="create"):
+                    create_room = create.render(studio, served)
+                with gr.Tab("Library", id="library"):
+                    library_room = library.render(studio, served)
+            with gr.Column(elem_id="aside", scale=0, min_width=280):
+                aside_part = aside.render(studio, readiness)
+        create.listen(create_room, studio, served, demo)
+        library.listen(library_room, studio, served, demo)
+        aside.listen(aside_part, studio, readiness, demo)
+    assert rooms is not None
+    return demo
+
+
+def _header() -> str:
+    icon = (ASSETS / "icon.svg").read_text("utf-8")
+    return (
+        f'<header class="brand">{icon}<div><h1>Perfusion Studio</h1>'
+        "<p>Teach a picture model one thing, and say how much of it you want.</p></div>"
+        '<button id="theme-switch" type="button" aria-label="Switch between light and dark" '
+        'title="Light or dark"><span aria-hidden="true">◐</span></button></header>'
+    )
