@@ -98,7 +98,7 @@ class Concept:
             layers = getattr(self, field)
             if layers is not None:
                 object.__setattr__(self, field, {path: _kept(layers[path]) for path in sorted(layers)})
-        _require_sound(_arrays(self), {path: len(value) for path, value in self.values.items()})
+        _require_sound(self)
 
     @property
     def name(self) -> str:
@@ -187,7 +187,6 @@ def _decode(content: bytes) -> Concept:
     header = read_header(io.BytesIO(content), len(content))
     metadata, layers = _described(header)
     arrays = read_arrays(content, header)
-    _require_sound(arrays, layers)
     tensors = {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
     rows = [dict(zip(layers, row.split(list(layers.values())), strict=True)) for row in tensors["layers"]]
     return Concept(
@@ -214,13 +213,6 @@ def _described(header: Header) -> tuple[ConceptMetadata, dict[str, int]]:
 def _arrays(concept: Concept) -> dict[str, FloatArray]:
     """The tensors as the file holds them, in float32."""
     rows = [concept.values] if concept.keys is None else [concept.values, concept.keys]
-    if any(row.keys() != concept.values.keys() for row in rows):
-        raise ContainerError("its keys and its values are not of the same layers")
-    if not concept.values:
-        raise ContainerError("it has no layers")
-    widths = [[value.shape for value in row.values()] for row in rows]
-    if any(row != widths[0] for row in widths) or any(len(shape) != 1 for shape in widths[0]):
-        raise ContainerError("the targets of its layers are not vectors of one width")
     arrays: dict[str, FloatArray] = {
         "target_input": concept.target_input.numpy(),
         "embedding": concept.embedding.numpy(),
@@ -231,16 +223,36 @@ def _arrays(concept: Concept) -> dict[str, FloatArray]:
     return arrays
 
 
-def _require_sound(arrays: Mapping[str, FloatArray], layers: Mapping[str, int]) -> None:
-    """Exactly a concept's tensors, of fitting shapes, holding plausible numbers."""
-    _require_tensor_set({name: array.shape for name, array in arrays.items()}, layers)
-    for name, array in arrays.items():
-        if not np.isfinite(array).all():
-            raise ContainerError(f"its {name} holds NaN or infinite numbers")
-        if np.abs(array).max() > _LARGEST_NUMBER:
-            raise ContainerError(f"its {name} holds absurdly large numbers")
-    if not arrays["target_input"].any():
+def _require_sound(concept: Concept) -> None:
+    rows = [concept.values] if concept.keys is None else [concept.values, concept.keys]
+    layers = [{path: tuple(vector.shape) for path, vector in row.items()} for row in rows]
+    if not layers[0]:
+        raise ContainerError("it has no layers")
+    if any(row != layers[0] for row in layers):
+        raise ContainerError("its keys and its values are not of the same layers and widths")
+    if any(len(shape) != 1 or shape[0] == 0 for shape in layers[0].values()):
+        raise ContainerError("the targets of its layers are not vectors")
+    widths = {path: shape[0] for path, shape in layers[0].items()}
+    vectors = {"target_input": concept.target_input, "embedding": concept.embedding}
+    if concept.superclass_encoding is not None:
+        vectors["superclass_encoding"] = concept.superclass_encoding
+    shapes = {name: tuple(vector.shape) for name, vector in vectors.items()}
+    _require_tensor_set({**shapes, "layers": (len(rows), sum(widths.values()))}, widths)
+    for name, vector in vectors.items():
+        _require_plausible(name, vector)
+    for row in rows:
+        for path, vector in row.items():
+            _require_plausible(path, vector)
+    if not concept.target_input.any():
         raise ContainerError("its target_input is all zero")
+
+
+def _require_plausible(name: str, vector: Tensor) -> None:
+    lowest, highest = float(vector.min()), float(vector.max())  # NaN when any number is
+    if not (np.isfinite(lowest) and np.isfinite(highest)):
+        raise ContainerError(f"its {name} holds NaN or infinite numbers")
+    if max(-lowest, highest) > _LARGEST_NUMBER:
+        raise ContainerError(f"its {name} holds absurdly large numbers")
 
 
 def _require_tensor_set(shapes: Mapping[str, tuple[int, ...]], layers: Mapping[str, int]) -> None:
@@ -252,7 +264,11 @@ def _require_tensor_set(shapes: Mapping[str, tuple[int, ...]], layers: Mapping[s
         vectors.add("superclass_encoding")
     if set(shapes) != vectors | {"layers"}:
         raise ContainerError("it does not hold exactly the tensors of a concept")
-    if len({shapes[name] for name in vectors}) != 1 or len(shapes["embedding"]) != 1:
+    if (
+        len({shapes[name] for name in vectors}) != 1
+        or len(shapes["embedding"]) != 1
+        or 0 in shapes["embedding"]
+    ):
         raise ContainerError("its text vectors are not of one width")
 
 

@@ -156,6 +156,8 @@ def test_placeholder_name_and_superclass(make_concept: Make) -> None:
         {"embedding": torch.ones(1, 8)},
         {"superclass_encoding": None},
         {"values": {}},
+        {"values": {"a": torch.ones(0)}},
+        {"target_input": torch.ones(0), "embedding": torch.ones(0), "superclass_encoding": torch.ones(0)},
         {"values": {"a": torch.ones(2, 2)}},
         {"values": {"a": torch.tensor([float("inf")])}},
         {"keys": {"up.0.attn2": torch.ones(6), "down.0.attn2": torch.ones(4)}},

@@ -10,6 +10,7 @@ import pickle
 import tracemalloc
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,15 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from perfusion_core.concept import Concept, concept_bytes, concept_from_bytes, load_concept, read_metadata
+from perfusion_core.concept import (
+    Concept,
+    Precision,
+    concept_bytes,
+    concept_from_bytes,
+    load_concept,
+    read_metadata,
+    save_concept,
+)
 from perfusion_core.errors import ConceptError
 
 KEY = "perfusion_concept"
@@ -307,24 +316,29 @@ def test_a_huge_file_is_refused_without_being_read(tmp_path: Path) -> None:
     assert peak < 2**20
 
 
-def test_memory_stays_close_to_the_size_of_the_largest_accepted_file(
-    make_concept: Callable[..., Concept],
+def memory_in_use(what: str) -> int:
+    """VmRSS, now, or VmHWM, the highest since the last reset; in bytes."""
+    status = Path("/proc/self/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith(what)).split()[1]) * 1024
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="reads Linux's memory counters")
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_loading_takes_at_most_64_mb_more_than_the_largest_accepted_file(
+    make_concept: Callable[..., Concept], tmp_path: Path, precision: Precision
 ) -> None:
     concept = make_concept()
-    wide = Concept(
-        concept.metadata,
-        concept.target_input,
-        concept.embedding,
-        concept.superclass_encoding,
-        {f"block.{i}.attn2": torch.ones(60_000) for i in range(34)},
-    )
-    content = concept_bytes(wide)
-    assert 7.5 * 2**20 < len(content) < 8 * 2**20
-    tracemalloc.start()
-    concept_from_bytes(content)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < len(content) + 64 * 2**20
+    width = 60_000 if precision == "float32" else 120_000
+    half = width // 2
+    parts = {f"block.{i}.attn2": torch.ones(half) for i in range(68)}
+    path = tmp_path / "large.safetensors"
+    save_concept(replace(concept, values=parts), path, precision)
+    assert 7.5 * 2**20 < path.stat().st_size < 8 * 2**20
+    del parts
+    Path("/proc/self/clear_refs").write_text("5")
+    before = memory_in_use("VmRSS")
+    load_concept(path)
+    assert memory_in_use("VmHWM") - before < path.stat().st_size + 64 * 2**20
 
 
 def test_a_refusal_of_a_newer_file_says_to_update(good_file: bytes) -> None:
