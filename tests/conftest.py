@@ -44,7 +44,7 @@ def tiny_base() -> Any:
 
 @pytest.fixture
 def make_concept() -> Callable[..., Any]:
-    """make_concept(base, name="biscuit", superclass="dog", seed=0, trained_keys=False, **metadata)."""
+    """make_concept(model, name="biscuit", superclass="dog", seed=0, trained_keys=False, **metadata)."""
     from tests.tiny_concept import random_concept
 
     return random_concept

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def random_concept(
-    base: BaseModel,
+    model: BaseModel,
     name: str = "biscuit",
     superclass: str = "dog",
     seed: int = 0,
@@ -23,13 +23,13 @@ def random_concept(
 ) -> Concept:
     """A concept near its superclass: its input is where its own word lands in “a photo of a <name>”."""
     generator = torch.Generator().manual_seed(seed)
-    encoder = PromptEncoder(base)
+    encoder = PromptEncoder(model)
     word = encoder.superclass_embedding(superclass)
     embedding = word + word.std() * torch.randn(word.shape, generator=generator)
     words = _Words(embedding, superclass)
     found = encoder.encode([f"a photo of a <{name}>"], {name: words})
     position = found.positions[0][name][0]
-    widths = base.description.output_widths
+    widths = model.description.output_widths
 
     def outputs() -> dict[str, torch.Tensor]:
         return {path: torch.randn(width, generator=generator) for path, width in widths.items()}
@@ -37,8 +37,8 @@ def random_concept(
     facts = {
         "name": name,
         "superclass": superclass,
-        "base": base.id,
-        "base_fingerprint": base.fingerprint,
+        "base": model.id,
+        "base_fingerprint": model.fingerprint,
         "covariance_fingerprint": "none",
         "recipe": {},
         "scores": {},

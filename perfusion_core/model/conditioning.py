@@ -123,14 +123,12 @@ class PromptConditioning:
             return
         rows = torch.cat(encodings).repeat_interleave(images_per_prompt, dim=0)
         keys = torch.cat(key_encodings).repeat_interleave(images_per_prompt, dim=0)
-        images = encodings[-1].shape[0] * images_per_prompt
-        image_bias = self._image_biases(images, images_per_prompt)
-        plain_bias = torch.tensor([self._own_bias(name) for name in self._concepts])
-        others = plain_bias.expand(rows.shape[0] - images, -1)
+        image_bias = self._image_biases(encodings[-1].shape[0] * images_per_prompt, images_per_prompt)
         with torch.no_grad():
             context = self.injection.context_for(
                 rows,
-                bias=torch.cat([others, image_bias]),
+                # An image's negative row has its gate too, so that an image is the same alone and in a batch.
+                bias=image_bias.repeat(len(encodings), 1),
                 temperature=self._temperature,
                 removal=self._removal,
                 key_encoding=keys if self._lock == "global" else None,

@@ -184,12 +184,18 @@ def applied(
         inverse_covariance = torch.eye(description.text_width)
     _warn_of_another_base(pipe, concepts)
     injection = inject(pipe.unet, concepts, inverse_covariance, base_name=_name_of(pipe))
-    conditioning = PromptConditioning(
-        pipe, injection, concepts, lock=lock, removal=removal, biases=biases or {}, temperature=temperature
-    )
     found = pipe.__dict__.get("encode_prompt")
-    pipe.__dict__["encode_prompt"] = conditioning.encode_prompt
     try:
+        conditioning = PromptConditioning(
+            pipe,
+            injection,
+            concepts,
+            lock=lock,
+            removal=removal,
+            biases=biases or {},
+            temperature=temperature,
+        )
+        pipe.__dict__["encode_prompt"] = conditioning.encode_prompt
         yield conditioning
     finally:
         if found is None:

@@ -92,7 +92,7 @@ def _shapes(path: Path) -> dict[str, list[int]]:
 
 
 def clip_tokenizer(pad_token: str = "<|endoftext|>") -> CLIPTokenizer:
-    """CLIP's own tokenizer, from the merges that come with the project. Raises BaseModelError without."""
+    """CLIP's own tokenizer, from the merges shipped with the project. Raises BaseModelError without."""
     try:
         lines = gzip.decompress(MERGES.read_bytes()).decode("utf-8").splitlines()
     except (OSError, EOFError, ValueError) as error:
@@ -109,7 +109,7 @@ def clip_tokenizer(pad_token: str = "<|endoftext|>") -> CLIPTokenizer:
 
 
 def _letters() -> list[str]:
-    """How byte-level BPE writes the 256 bytes, in the vocabulary's order: those that can be seen come first."""
+    """How byte-level BPE writes the 256 bytes, in the vocabulary's order: visible ones come first."""
     seen = [*range(33, 127), *range(161, 173), *range(174, 256)]
     hidden = [byte for byte in range(256) if byte not in set(seen)]
     return [chr(byte) for byte in seen] + [chr(256 + index) for index in range(len(hidden))]
