@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from perfusion_core.concept import validate_name
-from perfusion_core.errors import LibraryError, PerfusionError, PromptError
+from perfusion_core.errors import LibraryError, PhotoError, PromptError
 from perfusion_core.evaluation import hypervolume, recommended_bias
 from perfusion_core.sampling.generator import GenerationRequest, generate
 from perfusion_core.studio.bases import LoadedBase, Missing
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     from perfusion_core.concept import Concept
     from perfusion_core.training.events import TrainEvent
+    from perfusion_core.training.photos import Photo
     from perfusion_core.training.recipe import Recipe
 
 LOCAL_POINTS = 7
 GLOBAL_POINTS = 5
 FRONT_PROMPTS = 4  # how many of the validation prompts the recommended bias is measured on
 LARGEST_PREVIEW = 256  # pixels
-NOTHING_GIVEN: Mapping[str, Setting] = {}
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class TeachRequest:
     superclass: str
     base: str = "pocket"
     mask: Literal["auto", "none"] = "auto"
-    masks: Sequence[Any] | None = None
+    masks: Sequence[Any] | Mapping[str, Any] | None = None
     settings: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     overwrite: bool = False
 
@@ -68,7 +68,6 @@ def begin_teaching(library: Library, request: TeachRequest) -> Path:
     Returns the folder for `teach`. Raises `PhotoError`, `ConceptError` (the name) or `LibraryError` (name
     taken).
     """
-    from perfusion_core.training.masks import subject_masks
     from perfusion_core.training.photos import load_photos
 
     name = validate_name(request.name.strip().removeprefix("<").removesuffix(">"))
@@ -79,10 +78,7 @@ def begin_teaching(library: Library, request: TeachRequest) -> Path:
     folder = library.begin()
     run = RunFolder(folder)
     run.write_photos(photos)
-    if request.masks is not None:  # drawn over the middle squares, so these are the squares
-        masks = subject_masks(photos, superclass, None, request.masks)
-        for photo, mask in zip(photos, masks, strict=True):
-            run.write_square(photo.id, photo.image, mask)
+    _write_given_masks(run, photos, superclass, request.masks)
     run.write_teaching(
         Teaching(
             name=name,
@@ -148,6 +144,7 @@ def teach(
     validation = Validation(recipe.validation_prompts, recipe.validation_steps)
     judge = Judge(loaded, validation, [photo.image for photo in photos], scorer)
 
+    covariance = loaded.covariance  # may take minutes once for a new base, with a bar of its own
     say("Teaching")
     chosen: Concept | None = None
     for event in train(
@@ -157,7 +154,7 @@ def teach(
         teaching.name,
         teaching.superclass,
         recipe,
-        covariance=loaded.covariance,
+        covariance=covariance,
         run_dir=run.run,
         score=judge.score if scorer is not None else None,
         preview=judge.images,
@@ -198,6 +195,26 @@ def _checked_superclass(word: str) -> str:
     return plain
 
 
+def _write_given_masks(
+    run: RunFolder, photos: Sequence[Photo], superclass: str, masks: Sequence[Any] | Mapping[str, Any] | None
+) -> None:
+    """Masks are drawn over the middle squares of the photos, so for these photos those are the squares."""
+    from perfusion_core.training.masks import subject_masks
+
+    if masks is None:
+        return
+    if isinstance(masks, Mapping):
+        masks = [masks.get(Path(photo.original_name).stem) for photo in photos]
+    if len(masks) != len(photos):
+        raise PhotoError(
+            f"There are {len(photos)} different photos and {len(masks)} masks. Give one mask for each photo."
+        )
+    for photo, given in zip(photos, masks, strict=True):
+        if given is not None:
+            (mask,) = subject_masks([photo], superclass, None, [given])
+            run.write_square(photo.id, photo.image, mask)
+
+
 def _make_squares(
     run: RunFolder, teaching: Teaching, loaded: LoadedBase, warnings: list[str], say: Callable[[str], None]
 ) -> None:
@@ -208,7 +225,7 @@ def _make_squares(
     if not left:
         return
     say("Finding the subject")
-    segmenter = loaded.segmenter if teaching.mask == "auto" else None
+    segmenter = loaded.segmenter if teaching.mask != "none" else None
     if isinstance(segmenter, Missing):
         warnings.append(f"The whole photos are learned from, background included. {segmenter.reason}")
         segmenter = None
@@ -270,9 +287,3 @@ def _spread(prompts: tuple[str, ...], count: int) -> tuple[str, ...]:
     if len(prompts) <= count:
         return prompts
     return tuple(prompts[round(k * (len(prompts) - 1) / (count - 1))] for k in range(count))
-
-
-def explain_failure(error: PerfusionError, folder: Path) -> str:
-    """An error during teaching, with how to go on from what was kept."""
-    name = RunFolder(folder).teaching().name
-    return f"{error} What was learned so far is kept: resume it with --resume {name}."

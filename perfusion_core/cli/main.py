@@ -1,0 +1,83 @@
+"""Run a verb, and turn what goes wrong into one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from perfusion_core.cli.parser import make_parser
+from perfusion_core.errors import PerfusionError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from perfusion_core.studio.settings import Settings
+
+FAILED, INTERRUPTED = 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The program. Returns the exit code: 0, 2 when something cannot be done, 130 after Ctrl-C."""
+    options = make_parser().parse_args(arguments)
+    # Libraries announce at import what they could do with more of their friends; nobody here can act on it.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
+    try:
+        return _run(options)
+    except PerfusionError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    settings = _settings(options)
+    if options.verb is None:
+        return _open_app(settings, options)
+    if options.verb == "teach":
+        from perfusion_core.cli.teaching import teach
+
+        return teach(settings, options)
+    if options.verb in ("library", "recipe", "bases"):
+        from perfusion_core.cli import keeping
+
+        run = {"library": keeping.library, "recipe": keeping.recipe, "bases": keeping.bases}[options.verb]
+        return run(settings, options)
+    from perfusion_core.cli import creating
+
+    verbs = {
+        "generate": creating.generate,
+        "front": creating.front,
+        "grid": creating.grid,
+        "evaluate": creating.evaluate,
+    }
+    return verbs[options.verb](settings, options)
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    from perfusion_core.studio.settings import settings_from
+
+    settings = settings_from()
+    given = {name: getattr(options, name, None) for name in ("base", "device", "dtype")}
+    return replace(settings, **{name: value for name, value in given.items() if value is not None})
+
+
+def _open_app(settings: Settings, options: argparse.Namespace) -> int:
+    try:
+        from perfusion_core.ui.app import launch
+    except ImportError as error:
+        raise PerfusionError(
+            f"The app cannot be opened ({error}). Install what it needs with `pip install -r "
+            "requirements.txt`; "
+            "the verbs work without it (see --help)."
+        ) from error
+    launch(settings, options.host, options.port, options.auth, not options.no_browser)
+    return 0
