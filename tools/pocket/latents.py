@@ -25,6 +25,8 @@ from tools.pocket.words import load_tokenizer, token_ids
 
 STAGE = 3
 SHARD = 4096
+# Small parts stay in the processor's cache: 8.4 ms a picture in eights, 24 ms in sixty-fours.
+CPU_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,9 @@ class Shard:
 @torch.no_grad()
 def encode(vae: AutoencoderKL, images: Tensor) -> Tensor:
     """Scaled latents (n, 8, 16, 16) of pictures (n, 3, 128, 128) in [0, 1]."""
+    part = CPU_BATCH if images.device.type == "cpu" else len(images)
     with precision(images.device):
-        hidden = vae.encode(images * 2 - 1).latent_dist.mode()
+        hidden = torch.cat([vae.encode(some * 2 - 1).latent_dist.mode() for some in images.split(part)])
     return hidden.float() * vae.config.scaling_factor
 
 
@@ -66,7 +69,8 @@ def freeze(work: Path, source: str, device: torch.device) -> AutoencoderKL:
 
 def frozen(work: Path, device: torch.device) -> AutoencoderKL:
     """The frozen autoencoder."""
-    return AutoencoderKL.from_pretrained(work / "vae-frozen").to(device).eval()
+    vae = AutoencoderKL.from_pretrained(work / "vae-frozen").to(device).eval()
+    return vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def shard_path(work: Path, index: int) -> Path:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
 from transformers import CLIPTextModel
 
@@ -63,6 +64,8 @@ class Trainee:
     def __init__(self, device: torch.device, rate: float, muon: bool, decay: float) -> None:
         self.master = build_unet().to(device)
         self.network = build_unet().to(device).bfloat16().train()
+        if device.type == "cpu":  # fused attention is slow backwards on a CPU: 39 against 55 scenes a second
+            self.network.set_attn_processor(AttnProcessor())
         self.optimiser = Pair(self.master, rate, muon)
         self.average = [weight.detach().clone() for weight in self.master.parameters()]
         self.decay, self.step = decay, 0
