@@ -65,8 +65,8 @@ def render(studio: Studio, served: Served) -> CreateRoom:
                 with gr.Row(elem_id="seed-row"):
                     seed = gr.Number(label="Seed", value=0, precision=0, minimum=0, elem_id="seed", min_width=110)
                     dice = gr.Button("New seed", size="sm", elem_id="dice", scale=0, min_width=100)
-                    keep = gr.Checkbox(label="Keep", value=True, elem_id="keep", min_width=70, info="The same seed next time")
-                    live = gr.Checkbox(label="Live", value=True, elem_id="live", min_width=70, info="The picture follows the slider")
+                    keep = gr.Checkbox(label="Keep", value=True, interactive=True, elem_id="keep", min_width=70, info="The same seed next time")
+                    live = gr.Checkbox(label="Live", value=True, interactive=True, elem_id="live", min_width=70, info="The picture follows the slider")
                 with gr.Accordion("More", open=False, elem_id="more"):
                     form = _more()
             gr.HTML('<p class="quiet keys"><kbd>Ctrl</kbd> <kbd>Enter</kbd> creates, <kbd>Esc</kbd> stops</p>', js_on_load=None)

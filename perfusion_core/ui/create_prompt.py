@@ -76,7 +76,7 @@ def _slider_group(
             )
             continue
         sliders[name] = gr.Slider(
-            0, 100, value=positions.get(name, recommended(studio, name, lock)), step=1,
+            0, 100, value=positions.get(name, recommended(studio, name, lock)), step=1, interactive=True,
             label=f"<{name}>", key=f"slider-{name}-{lock}", elem_classes="dose", elem_id=f"dose-{name}",
             preserved_by_key=["value"],
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from perfusion_core.ui import aside, create, library
+from perfusion_core.ui import aside, create, library, teach
 from perfusion_core.ui.theme import ASSETS
 
 if TYPE_CHECKING:
@@ -26,11 +26,14 @@ def build_page(studio: Studio, served: Served, readiness: Readiness) -> gr.Block
             with gr.Column(elem_id="main", min_width=320), gr.Tabs(elem_id="rooms") as rooms:
                 with gr.Tab("Create", id="create"):
                     create_room = create.render(studio, served)
+                with gr.Tab("Teach", id="teach"):
+                    teach_room = teach.render(studio, served)
                 with gr.Tab("Library", id="library"):
                     library_room = library.render(studio, served)
             with gr.Column(elem_id="aside", scale=0, min_width=280):
                 aside_part = aside.render(studio, readiness)
         create.listen(create_room, studio, served, demo)
+        teach.listen(teach_room, studio, served, demo)
         library.listen(library_room, studio, served, demo)
         aside.listen(aside_part, studio, readiness, demo)
     assert rooms is not None

@@ -1,0 +1,142 @@
+"""The photos and words of a teaching: taken in, checked, shown as the model will see them, and handed on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from perfusion_core.errors import PerfusionError
+from perfusion_core.studio.examples import example_set
+from perfusion_core.studio.staging import Staged, stage, with_masks
+from perfusion_core.ui import teach_watch
+from perfusion_core.ui.words import escape, note, notes
+
+if TYPE_CHECKING:
+    from perfusion_core.studio.app import Studio
+    from perfusion_core.ui.served import Served
+    from perfusion_core.ui.teach import TeachRoom
+
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
+    def shown(staged: list[Staged], problems: list[str]) -> list[Any]:
+        """[staged, photos, said]"""
+        said = notes(problems, "problem") + notes([words for one in staged for words in one.warnings])
+        return [staged, thumbnails(staged, served), said]
+
+    def take(files: list[str] | None, staged: list[Staged]) -> list[Any]:
+        """New photos beside those that are there; a refused one is named and the others stay."""
+        good, problems = [Path(one.source) for one in staged], []
+        for file in files or []:
+            try:
+                stage(studio, [Path(file)])
+                good.append(Path(file))
+            except PerfusionError as error:
+                problems.append(str(error))
+        try:
+            return [*shown(stage(studio, good) if good else [], problems), None]
+        except PerfusionError as error:
+            return [*shown(staged, [*problems, str(error)]), None]
+
+    def example(event: gr.EventData) -> list[Any]:
+        found = example_set(str(event.pick))
+        if found is None:
+            return [gr.skip()] * 5
+        return [*shown(stage(studio, list(found.photos)), []), free_name(studio, found.name), found.superclass]
+
+    def remove(staged: list[Staged], event: gr.EventData) -> list[Any]:
+        left = [one for k, one in enumerate(staged) if str(k) != str(event.pick)]
+        return shown(left, [])
+
+    def masks(staged: list[Staged], kind: str | None, mask: str) -> list[Any]:
+        """Where the model sees the subject, once there are photos and a word: [staged, photos, check]"""
+        word = (kind or "").strip()
+        said = word_check(studio, word)
+        if not staged or not word or mask != "auto" or studio.base is None:
+            return [gr.skip(), gr.skip(), said]
+        try:
+            found, remark = with_masks(studio, staged, word)
+        except PerfusionError as error:
+            return [gr.skip(), gr.skip(), said + note(str(error), "problem")]
+        return [found, thumbnails(found, served), said + note(remark)]
+
+    def teach(staged: list[Staged], name: str, kind: str | None, *settings: Any) -> list[Any]:
+        """Queue the teaching: [said, card, result]"""
+        from perfusion_core.studio.teach import TeachRequest
+
+        try:
+            request = TeachRequest(
+                photos=[one.source for one in staged],
+                name=name or "",
+                superclass=kind or "",
+                base=studio.settings.base,
+                mask=settings[2],
+                settings=chosen_settings(settings),
+            )
+            studio.submit_teach(request)
+        except PerfusionError as error:
+            return [note(str(error), "problem"), gr.skip(), gr.skip()]
+        return ["", teach_watch.card(studio, served), ""]
+
+    photos = [room.staged, room.photos, room.said]
+    look = [room.staged, room.photos, room.check]
+    seen = [room.staged, room.kind, room.settings[2]]
+    once: dict[str, Any] = {**QUIET, "concurrency_id": "masks", "concurrency_limit": 1}
+    room.files.upload(take, [room.files, room.staged], [*photos, room.files], **QUIET).then(masks, seen, look, **once)
+    room.examples.click(example, None, [*photos, room.name, room.kind], **QUIET).then(masks, seen, look, **once)
+    room.photos.click(remove, room.staged, photos, **QUIET)
+    room.kind.input(masks, seen, look, trigger_mode="always_last", **once)
+    room.settings[2].input(masks, seen, look, **once)
+    room.go.click(teach, [room.staged, room.name, room.kind, *room.settings], [room.said, room.card, room.result], **QUIET)
+
+
+def chosen_settings(values: Any) -> dict[str, Any]:
+    """The form's settings as fields of a recipe; what was left to the base model is not named."""
+    steps, flip, _, keys, seed = values
+    settings: dict[str, Any] = {"flip": bool(flip), "keys": keys, "seed": int(seed or 0)}
+    if steps:
+        settings["steps"] = int(steps)
+    return settings
+
+
+def thumbnails(staged: list[Staged], served: Served) -> str:
+    """The photos as they will be learned from, each with a button to leave it out."""
+    if not staged:
+        return ""
+    figures = "".join(
+        f'<figure><img src="{escape(served.url(Path(one.thumbnail)))}" alt="{escape(one.name)}" title="{escape(one.name)}">'
+        f'<button type="button" data-pick="{k}" aria-label="Leave out {escape(one.name)}" title="Leave this one out">×</button></figure>'
+        for k, one in enumerate(staged)
+    )
+    masked = any(one.masked for one in staged)
+    words = "What is paled is not learned from." if masked else "Square and upright, as they will be learned from."
+    return f'<div class="photos">{figures}</div><p class="quiet">{words}</p>'
+
+
+def word_check(studio: Studio, word: str) -> str:
+    """Whether the base model knows the word for the kind of thing."""
+    if not word or studio.base is None:
+        return ""
+    from perfusion_core.model.text import superclass_tokens
+
+    try:
+        tokens = superclass_tokens(studio.base.tokenizer, word)
+    except PerfusionError as error:
+        return note(str(error), "problem")
+    if len(tokens) == 1:
+        return f'<p class="quiet known">The model knows the word “{escape(word)}”.</p>'
+    pieces = " + ".join(escape(token) for token in tokens)
+    return f'<p class="quiet">The model reads “{escape(word)}” in {len(tokens)} pieces ({pieces}). A plainer word may work better.</p>'
+
+
+def free_name(studio: Studio, name: str) -> str:
+    """`name`, or `name-2` and so on when the library has it."""
+    taken = {entry.name for entry in studio.library.entries()}
+    number, found = 1, name
+    while found in taken:
+        number += 1
+        found = f"{name}-{number}"
+    return found

@@ -1,0 +1,138 @@
+"""The teaching as it goes: a card drawn from the job's files, and the buttons its state allows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from perfusion_core.errors import PerfusionError
+from perfusion_core.studio.progress import TeachProgress, latest_teaching, teach_progress
+from perfusion_core.studio.save_now import save_now
+from perfusion_core.ui.trend import loss_trend
+from perfusion_core.ui.watch import bar
+from perfusion_core.ui.words import duration, escape, note, notes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from perfusion_core.studio.app import Studio
+    from perfusion_core.ui.served import Served
+    from perfusion_core.ui.teach import TeachRoom
+
+STATES = {
+    "queued": "Waiting",
+    "running": "Teaching",
+    "stopping": "Stopping",
+    "stopped": "Stopped",
+    "interrupted": "Interrupted",
+    "failed": "Failed",
+    "done": "Taught",
+}
+
+
+def listen(room: TeachRoom, studio: Studio, served: Served, demo: gr.Blocks) -> None:
+    def look(shown: str) -> list[Any]:
+        html = card(studio, served)
+        return [gr.skip()] * 6 if html == shown else [html, *buttons(studio), html]
+
+    def act(what: str) -> list[Any]:
+        job = latest_teaching(studio)
+        said = ""
+        try:
+            if job is not None and what == "stop":
+                studio.stop(job.id)
+            elif job is not None and what == "resume":
+                studio.resume(job.id)
+            elif job is not None:
+                entry = save_now(studio, job)
+                said = note(f"What was learned so far is in the library as <{entry.name}>.", "good")
+        except PerfusionError as error:
+            said = note(str(error), "problem")
+        html = card(studio, served)
+        return [html, *buttons(studio), html, said]
+
+    quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
+    seen = [room.card, room.stop, room.resume, room.save, room.use, room.shown]
+    for event in (demo.load, room.timer.tick):
+        event(look, room.shown, seen, **quiet)
+    for button, what in ((room.stop, "stop"), (room.resume, "resume"), (room.save, "save")):
+        button.click(lambda what=what: act(what), None, [*seen, room.result], **quiet)
+
+
+def buttons(studio: Studio) -> list[Any]:
+    """Stop, Resume, Save now, Use: which of them there are follows from the job's state alone."""
+    job = latest_teaching(studio)
+    state = job.state if job is not None else ""
+    begun = job is not None and teach_progress(studio, job).scores != []
+    return [
+        gr.Button(visible=state in ("queued", "running")),
+        gr.Button(visible=state in ("stopped", "interrupted", "failed")),
+        gr.Button(visible=state in ("running", "stopped", "interrupted", "failed") and begun),
+        gr.Button(visible=state == "done"),
+    ]
+
+
+def card(studio: Studio, served: Served) -> str:
+    """The latest teaching as HTML; an explanation when there is none yet."""
+    job = latest_teaching(studio)
+    if job is None:
+        return (
+            '<section class="card how"><h2>How teaching goes</h2><ol><li>Drop a few photos of one thing.</li>'
+            "<li>Name it, and say what kind of thing it is.</li><li>Watch it being learned, from the first step on. "
+            "You can stop, close this page and come back.</li></ol></section>"
+        )
+    now = teach_progress(studio, job)
+    words = STATES[job.state]
+    line = _line(studio, now)
+    part = now.step / now.total if now.total else 0.0
+    problem = note(job.error or "", "problem") if job.state in ("failed", "interrupted") else ""
+    return (
+        f'<section class="card teaching teaching-{job.state}" aria-label="Teaching"><div class="teach-head"><h2>{words} '
+        f"&lt;{escape(now.name)}&gt;</h2></div>{problem}{bar(1.0 if job.state == 'done' else part, line)}"
+        f"{_figures(now)}{loss_trend(now)}{_previews(now, served)}{notes(now.warnings)}</section>"
+    )
+
+
+def _line(studio: Studio, now: TeachProgress) -> str:
+    job = now.job
+    if job.state == "queued":
+        ahead = studio.position(job.id)
+        return f"{ahead} before it in the queue" if ahead else "Next in the queue"
+    if job.state == "done":
+        return "In the library, with the setting that its front recommends"
+    step = f"Step {now.step} of {now.total}" if now.total else (now.stage or "Getting ready")
+    if job.state == "running" and now.stage not in ("", "Teaching"):
+        return f"{now.stage}" if now.step >= now.total else step
+    if job.state in ("stopped", "interrupted"):
+        return f"{step}. Resume goes on from the last checkpoint"
+    return step
+
+
+def _figures(now: TeachProgress) -> str:
+    """Loss, time and scores in numbers."""
+    if not now.step:
+        return ""
+    rows = [("Seconds a step", f"{now.seconds_a_step:.2f}" if now.seconds_a_step else "–")]
+    if now.job.state == "running":
+        rows.append(("Time left", duration(now.eta)))
+    rows.append(("Time so far", duration(now.seconds)))
+    if now.losses:
+        rows.append(("Loss", f"{now.losses[max(now.losses)]:.3f}"))
+    if now.scores:
+        last = now.scores[-1]
+        rows += [("Like the photos", f"{last.image:.3f}"), ("Like the prompt", f"{last.text:.3f}")]
+    return '<dl class="figures">' + "".join(f"<div><dt>{word}</dt><dd>{value}</dd></div>" for word, value in rows) + "</dl>"
+
+
+def _previews(now: TeachProgress, served: Served) -> str:
+    """Previews: a row for each checkpoint, a column for each prompt, the latest row first."""
+    if not now.previews:
+        return ""
+    rows = "".join(_preview_row(step, now.previews[step], served) for step in sorted(now.previews, reverse=True))
+    return f'<div class="previews" role="group" aria-label="Previews">{rows}</div>'
+
+
+def _preview_row(step: int, paths: list[Path], served: Served) -> str:
+    cells = "".join(f'<img src="{escape(served.url(path))}" alt="Preview after {step} steps" loading="lazy">' for path in paths)
+    return f'<div class="preview-row"><span class="quiet">{step}</span><div>{cells}</div></div>'
