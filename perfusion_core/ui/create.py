@@ -25,7 +25,8 @@ element.addEventListener('click', (event) => {
 
 @dataclass(frozen=True)
 class CreateRoom:
-    """`positions`: slider positions (0..100) by concept; `mentions`: the concepts in the prompt; `job`: the one watched."""
+    """`positions`: slider positions (0..100) by concept; `mentions`: the concepts in the prompt; `job`: the one watched;
+    `applied`: when another room last set the form."""
 
     prompt: gr.Textbox
     chips: gr.HTML
@@ -43,6 +44,7 @@ class CreateRoom:
     positions: gr.State
     mentions: gr.State
     job: gr.State
+    applied: gr.State
 
 
 def render(studio: Studio, served: Served) -> CreateRoom:
@@ -83,7 +85,7 @@ def render(studio: Studio, served: Served) -> CreateRoom:
     negative, count, steps, guidance, width, height, scheduler, lock = form
     return CreateRoom(
         prompt, chips, sliders, [negative, seed, count, steps, guidance, width, height, scheduler, lock],
-        seed, dice, keep, live, go, stop, said, gallery, recent, gr.State({}), gr.State(mentioned(opening, names)), gr.State(""),
+        seed, dice, keep, live, go, stop, said, gallery, recent, gr.State({}), gr.State(mentioned(opening, names)), gr.State(""), gr.State(0.0),
     )
 
 

@@ -46,7 +46,7 @@ def listen(room: CreateRoom, studio: Studio, served: Served, demo: gr.Blocks) ->
 
         @gr.render(
             inputs=[room.mentions, room.form[-1], room.positions, room.prompt],
-            triggers=[demo.load, room.mentions.change, room.form[-1].change],
+            triggers=[demo.load, room.mentions.change, room.form[-1].change, room.applied.change],
             show_progress="hidden",
         )
         def _sliders(mentions: list[str], lock: str, positions: dict[str, float], prompt: str) -> None:
@@ -78,7 +78,7 @@ def _slider_group(
         sliders[name] = gr.Slider(
             0, 100, value=positions.get(name, recommended(studio, name, lock)), step=1, interactive=True,
             label=f"<{name}>", key=f"slider-{name}-{lock}", elem_classes="dose", elem_id=f"dose-{name}",
-            preserved_by_key=["value"],
+            preserved_by_key=[],
         )
         gr.HTML('<div class="ends"><span>follows the prompt</span><span>faithful to the photos</span></div>', js_on_load=None)
 

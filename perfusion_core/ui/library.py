@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from perfusion_core.errors import PerfusionError
+from perfusion_core.ui import handover
 from perfusion_core.ui.cards import card_grid, cards
 from perfusion_core.ui.details import details
 from perfusion_core.ui.words import note
 
 if TYPE_CHECKING:
     from perfusion_core.studio.app import Studio
+    from perfusion_core.ui.create import CreateRoom
     from perfusion_core.ui.served import Served
 
 
@@ -73,7 +75,9 @@ def render(studio: Studio, served: Served) -> LibraryRoom:
     )
 
 
-def listen(room: LibraryRoom, studio: Studio, served: Served, demo: gr.Blocks) -> None:
+def listen(
+    room: LibraryRoom, create: CreateRoom, rooms: gr.Tabs, studio: Studio, served: Served, demo: gr.Blocks
+) -> None:
     library = studio.library
     panel = [room.chosen, room.panel, room.facts, room.name, room.notes, room.export, room.compact]
     everything = [room.grid, room.said, room.undo, *panel]
@@ -145,6 +149,7 @@ def listen(room: LibraryRoom, studio: Studio, served: Served, demo: gr.Blocks) -
     asked = [*everything, room.import_name, room.refused]
     room.incoming.upload(take, room.incoming, asked, **quiet)
     room.import_name.submit(take, [room.refused, room.import_name], asked, **quiet)
+    room.use.click(lambda name: handover.concept(create, name), room.chosen, handover.targets(create, rooms), **quiet)
     demo.load(lambda: cards(library, served), None, room.grid, **quiet)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from perfusion_core.ui import aside, create, library, teach
+from perfusion_core.ui import aside, create, explore, info, library, teach
 from perfusion_core.ui.theme import ASSETS
 
 if TYPE_CHECKING:
@@ -30,13 +30,18 @@ def build_page(studio: Studio, served: Served, readiness: Readiness) -> gr.Block
                     teach_room = teach.render(studio, served)
                 with gr.Tab("Library", id="library"):
                     library_room = library.render(studio, served)
+                with gr.Tab("Explore", id="explore"):
+                    explore_room = explore.render(studio, served)
+                with gr.Tab("Image info", id="info"):
+                    info_room = info.render()
             with gr.Column(elem_id="aside", scale=0, min_width=280):
                 aside_part = aside.render(studio, readiness)
         create.listen(create_room, studio, served, demo)
-        teach.listen(teach_room, studio, served, demo)
-        library.listen(library_room, studio, served, demo)
+        teach.listen(teach_room, create_room, rooms, studio, served, demo)
+        library.listen(library_room, create_room, rooms, studio, served, demo)
+        explore.listen(explore_room, create_room, rooms, studio, served, demo)
+        info.listen(info_room, create_room, rooms, studio, served)
         aside.listen(aside_part, studio, readiness, demo)
-    assert rooms is not None
     return demo
 
 

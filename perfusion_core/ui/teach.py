@@ -13,6 +13,7 @@ from perfusion_core.ui.words import escape
 
 if TYPE_CHECKING:
     from perfusion_core.studio.app import Studio
+    from perfusion_core.ui.create import CreateRoom
     from perfusion_core.ui.served import Served
 
 CLICKS = """
@@ -56,7 +57,7 @@ def render(studio: Studio, served: Served) -> TeachRoom:
             with gr.Column(elem_classes="card"):
                 gr.HTML("<h2>Photos</h2><p class='quiet'>One to eight of the same thing, from different sides.</p>", js_on_load=None)
                 files = gr.File(
-                    label="Drop photos here, or click", file_count="multiple", file_types=SUFFIXES, height=132,
+                    label="Drop photos here, or click", file_count="multiple", file_types=SUFFIXES, height=104,
                     elem_id="photos-in", show_label=False,
                 )
                 photos = gr.HTML("", elem_id="photos", js_on_load=CLICKS)
@@ -107,13 +108,15 @@ def _examples(served: Served) -> str:
     if not sets:
         return ""
     chips = "".join(
-        f'<button type="button" class="chip" data-pick="{escape(one.name)}"><img src="{escape(served.url(one.photos[0]))}" alt="">'
-        f"{escape(one.title.removeprefix('A '))}</button>"
+        f'<button type="button" class="set" data-pick="{escape(one.name)}" title="{escape(one.title)}" '
+        f'aria-label="{escape(one.title)}"><img src="{escape(served.url(one.photos[0]))}" alt=""></button>'
         for one in sets
     )
-    return f'<p class="quiet">Or try with example photos</p><div class="chips">{chips}</div>'
+    return f'<p class="quiet">Or try with example photos</p><div class="sets">{chips}</div>'
 
 
-def listen(room: TeachRoom, studio: Studio, served: Served, demo: gr.Blocks) -> None:
+def listen(
+    room: TeachRoom, create: CreateRoom, rooms: gr.Tabs, studio: Studio, served: Served, demo: gr.Blocks
+) -> None:
     teach_form.listen(room, studio, served)
-    teach_watch.listen(room, studio, served, demo)
+    teach_watch.listen(room, create, rooms, studio, served, demo)

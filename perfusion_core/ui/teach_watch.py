@@ -9,6 +9,7 @@ import gradio as gr
 from perfusion_core.errors import PerfusionError
 from perfusion_core.studio.progress import TeachProgress, latest_teaching, teach_progress
 from perfusion_core.studio.save_now import save_now
+from perfusion_core.ui import handover
 from perfusion_core.ui.trend import loss_trend
 from perfusion_core.ui.watch import bar
 from perfusion_core.ui.words import duration, escape, note, notes
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from perfusion_core.studio.app import Studio
+    from perfusion_core.ui.create import CreateRoom
     from perfusion_core.ui.served import Served
     from perfusion_core.ui.teach import TeachRoom
 
@@ -31,7 +33,9 @@ STATES = {
 }
 
 
-def listen(room: TeachRoom, studio: Studio, served: Served, demo: gr.Blocks) -> None:
+def listen(
+    room: TeachRoom, create: CreateRoom, rooms: gr.Tabs, studio: Studio, served: Served, demo: gr.Blocks
+) -> None:
     def look(shown: str) -> list[Any]:
         html = card(studio, served)
         return [gr.skip()] * 6 if html == shown else [html, *buttons(studio), html]
@@ -58,6 +62,13 @@ def listen(room: TeachRoom, studio: Studio, served: Served, demo: gr.Blocks) -> 
         event(look, room.shown, seen, **quiet)
     for button, what in ((room.stop, "stop"), (room.resume, "resume"), (room.save, "save")):
         button.click(lambda what=what: act(what), None, [*seen, room.result], **quiet)
+
+    def use() -> list[Any]:
+        job = latest_teaching(studio)
+        name = str(job.result.get("concept", "")) if job is not None else ""
+        return handover.concept(create, name) if name else handover.untouched(create)
+
+    room.use.click(use, None, handover.targets(create, rooms), **quiet)
 
 
 def buttons(studio: Studio) -> list[Any]:

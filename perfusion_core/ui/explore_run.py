@@ -1,0 +1,116 @@
+"""Starting a front or a grid, drawing what came of it, and keeping the point that is clicked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from perfusion_core.errors import PerfusionError
+from perfusion_core.sampling.operating_points import check_lock, front_biases
+from perfusion_core.ui import handover
+from perfusion_core.ui.board import board, picked
+from perfusion_core.ui.watch import watch
+from perfusion_core.ui.words import note, notes
+
+if TYPE_CHECKING:
+    from perfusion_core.studio.app import Studio
+    from perfusion_core.studio.jobs import Job
+    from perfusion_core.ui.create import CreateRoom
+    from perfusion_core.ui.explore import ExploreRoom
+    from perfusion_core.ui.served import Served
+
+GRID_POINTS = 5  # most points on each side of a grid: 25 pictures
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+def listen(
+    room: ExploreRoom, create: CreateRoom, rooms: gr.Tabs, studio: Studio, served: Served, demo: gr.Blocks
+) -> None:
+    def start(name: str, against: str, prompt: str, lock: str, points: float, seed: float) -> Iterator[list[Any]]:
+        """[said, board, go, stop, job]"""
+        try:
+            job = submit(studio, name or "", against or "", prompt or "", lock, int(points), int(seed or 0))
+        except PerfusionError as error:
+            yield [note(str(error), "problem"), gr.skip(), *_working(False), ""]
+            return
+        for job, words in watch(studio, job):  # noqa: B020 - the same job, as it is now
+            if words:
+                yield [words, gr.skip(), *_working(True), job.id]
+        said = notes([str(words) for words in job.result.get("warnings", [])])
+        if job.state == "failed":
+            said += note(job.error or "It failed.", "problem")
+        elif job.state == "stopped":
+            said += note("Stopped.")
+        drawn = board(job, studio, served) if job.result.get("paths") else gr.skip()
+        yield [said, drawn, *_working(False), ""]
+
+    def stop(job_id: str) -> None:
+        if job_id:
+            studio.stop(job_id)
+
+    def keep(positions: Mapping[str, float], event: gr.EventData) -> list[Any]:
+        """A click: the point becomes the setting of its concepts and goes to Create."""
+        try:
+            job = studio.job(str(event.job))
+            prompt, seed, lock, biases = picked(job, int(event.pick))
+            for name, bias in biases.items():
+                studio.library.set_bias(name, lock, bias)
+        except (PerfusionError, ValueError, IndexError) as error:
+            return [note(str(error), "problem"), *handover.untouched(create)]
+        kept = " and ".join(f"<{name}> at {bias:.2f}" for name, bias in biases.items())
+        return [note(f"Kept: {kept}.", "good"), *handover.point(create, prompt, seed, lock, biases, positions)]
+
+    def refreshed() -> list[Any]:
+        """The latest board, and the library's names: [board, name, against]"""
+        found = names(studio)
+        job = latest(studio)
+        drawn = board(job, studio, served) if job is not None else gr.skip()
+        return [drawn, gr.Dropdown(choices=found, **({"value": found[0]} if found else {})), gr.Dropdown(choices=[("one concept alone", ""), *found])]
+
+    room.go.click(
+        start, [room.name, room.against, room.prompt, room.lock, room.points, room.seed],
+        [room.said, room.board, room.go, room.stop, room.job], concurrency_limit=8, **QUIET,
+    )
+    room.stop.click(stop, room.job, None, queue=False, **QUIET)
+    for field in (room.name, room.against):
+        field.input(opening, [room.name, room.against], room.prompt, queue=False, **QUIET)
+    room.board.click(keep, create.positions, [room.said, *handover.targets(create, rooms)], **QUIET)
+    demo.load(refreshed, None, [room.board, room.name, room.against], **QUIET).then(
+        opening, [room.name, room.against], room.prompt, queue=False, **QUIET
+    )
+
+
+def submit(studio: Studio, name: str, against: str, prompt: str, lock: str, points: int, seed: int) -> Job:
+    """Queue a front, or a grid when there is a second concept. Raises `PerfusionError`."""
+    from perfusion_core.sampling.request import GenerationRequest
+
+    if not name:
+        raise PerfusionError("There is no concept to explore yet. Teach or import one first.")
+    request = GenerationRequest(prompt, seed=seed, lock=check_lock(lock))
+    if not against or against == name:
+        return studio.submit_front(request, name, front_biases(points, lock))
+    biases = front_biases(min(points, GRID_POINTS), lock)
+    return studio.submit_grid(request, (name, against), (biases, biases))
+
+
+def latest(studio: Studio) -> Job | None:
+    """The last front or grid that has pictures."""
+    jobs = [job for job in studio.jobs() if job.kind in ("front", "grid") and job.result.get("paths")]
+    return jobs[-1] if jobs else None
+
+
+def names(studio: Studio) -> list[str]:
+    return [entry.name for entry in studio.library.entries()]
+
+
+def opening(name: str | None, against: str | None) -> str:
+    """A prompt that names what is to be explored."""
+    if not name:
+        return ""
+    return f"a photo of <{name}> next to <{against}>" if against and against != name else f"a photo of <{name}> on the beach"
+
+
+def _working(now: bool) -> list[Any]:
+    return [gr.Button(interactive=not now), gr.Button(visible=now)]
