@@ -28,8 +28,8 @@ def build(
     )
 
 
-def reconstruction_loss(made: Tensor, true: Tensor) -> Tensor:
-    """L1 of pixels, of their differences (edges) and of a low-passed copy, plus L2 for PSNR.
+def reconstruction_loss(made: Tensor, true: Tensor, edges: float = 0.25) -> Tensor:
+    """L1 of pixels, of their differences (weight `edges`) and of a low-passed copy, plus L2 for PSNR.
 
     Both are (n, 3, h, w) in [-1, 1]; returns a scalar.
     """
@@ -37,7 +37,7 @@ def reconstruction_loss(made: Tensor, true: Tensor) -> Tensor:
     across = (error[..., 1:] - error[..., :-1]).abs().mean()
     down = (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
     low = F.avg_pool2d(error, 4).abs().mean()
-    return error.abs().mean() + 0.25 * (across + down) + low + 2 * error.square().mean()
+    return error.abs().mean() + edges * (across + down) + low + 2 * error.square().mean()
 
 
 def decibels(made: Tensor, true: Tensor) -> float:

@@ -25,7 +25,7 @@ from tools.pocket.training import Log, stage_parser
 from tools.pocket.words import build_clip, load_tokenizer
 
 SHARD = "15MB"
-KEPT = ("mask", "model_card.md", "text_covariance.safetensors")
+KEPT = ("mask", "model_card.md", "covariance.safetensors")
 
 
 def freeze_clip(work: Path) -> None:

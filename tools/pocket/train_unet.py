@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import CLIPTextModel
 
 from tools.pocket import checkpoint
-from tools.pocket.denoiser import build_unet, min_snr_weight, noised, signal_shares
+from tools.pocket.denoiser import WIDTHS, build_unet, min_snr_weight, noised, signal_shares
 from tools.pocket.latents import Shard, load_shards
 from tools.pocket.optimiser import Pair
 from tools.pocket.paths import work_dir
@@ -61,9 +61,11 @@ class Feed:
 class Trainee:
     """The bf16 network that computes, its fp32 masters that learn, and their running average (EMA)."""
 
-    def __init__(self, device: torch.device, rate: float, muon: bool, decay: float) -> None:
-        self.master = build_unet().to(device)
-        self.network = build_unet().to(device).bfloat16().train()
+    def __init__(
+        self, device: torch.device, rate: float, muon: bool, decay: float, widths: tuple[int, ...] = WIDTHS
+    ) -> None:
+        self.master = build_unet(widths).to(device)
+        self.network = build_unet(widths).to(device).bfloat16().train()
         if device.type == "cpu":  # fused attention is slow backwards on a CPU: 39 against 55 scenes a second
             self.network.set_attn_processor(AttnProcessor())
         self.optimiser = Pair(self.master, rate, muon)

@@ -58,6 +58,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--cooldown", type=float, default=0.3, help="share of the steps with falling rate")
     parser.add_argument("--kl", type=float, default=5e-4)
+    parser.add_argument("--edges", type=float, default=0.25, help="weight of sharp edges in the loss")
     parser.add_argument("--decoder-only", action="store_true")
     parser.add_argument("--name", default="vae", help="checkpoint name in the work folder")
     parser.add_argument("--start", help="begin from this checkpoint's weights (name), with a fresh optimiser")
@@ -94,9 +95,10 @@ def main() -> None:
         true = crops(images, rng, options.crop)
         torch.manual_seed(options.seed * 1_000_003 + step)
         with precision(device):
-            hidden = vae.encode(true).latent_dist
+            with torch.set_grad_enabled(not options.decoder_only):
+                hidden = vae.encode(true).latent_dist
             made = vae.decode(hidden.sample()).sample
-        loss = reconstruction_loss(made.float(), true)
+        loss = reconstruction_loss(made.float(), true, options.edges)
         if not options.decoder_only:
             loss = loss + options.kl * hidden.kl().mean() / hidden.mean[0].numel()
         vae.zero_grad(set_to_none=True)

@@ -1,0 +1,34 @@
+"""The autoencoder's loss and figure mean what they say."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from tools.pocket.autoencoder import build, decibels, reconstruction_loss
+from tools.pocket.latents import encode
+
+
+def test_decibels_of_a_known_error() -> None:
+    true = torch.zeros(2, 3, 8, 8)
+    assert math.isclose(decibels(true + 0.2, true), 20.0, abs_tol=1e-3)  # 0.1 of the full range
+
+
+def test_loss_is_zero_only_for_the_same_picture_and_edges_weigh_more_when_asked() -> None:
+    torch.manual_seed(0)
+    true = torch.rand(1, 3, 16, 16)
+    made = true.clone()
+    made[..., 8:] += 0.1
+    assert reconstruction_loss(true, true) == 0
+    assert reconstruction_loss(made, true, edges=1.0) > reconstruction_loss(made, true, edges=0.1) > 0
+
+
+def test_latents_are_sixteen_square_and_scaled() -> None:
+    torch.manual_seed(0)
+    vae, images = build(widths=(8, 8, 8, 8)).eval(), torch.rand(9, 3, 128, 128)
+    vae.register_to_config(scaling_factor=1.0)
+    plain = encode(vae, images)
+    vae.register_to_config(scaling_factor=2.0)
+    assert plain.shape == (9, 8, 16, 16)
+    assert torch.equal(encode(vae, images), 2 * plain)
