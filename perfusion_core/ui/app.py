@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfusion_core.errors import PerfusionError
 from perfusion_core.studio.app import Studio
+from perfusion_core.studio.preferences import preferred
 from perfusion_core.studio.readiness import Readiness
 from perfusion_core.ui.security import (
     SameSite,
@@ -41,7 +42,7 @@ def launch(
     pair = parse_auth(auth)
     space = hosted_space()
     require_password_outside(host, pair, hosted=space is not None)
-    settings = replace(settings, outputs=settings.home / "outputs")
+    settings = preferred(replace(settings, outputs=settings.home / "outputs"))
     studio = Studio(settings)
     studio.start()
     try:

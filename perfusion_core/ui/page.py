@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from perfusion_core.ui import aside, create, explore, info, library, teach
+from perfusion_core.ui import aside, create, explore, info, library, settings, teach
 from perfusion_core.ui.theme import ASSETS
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ def build_page(studio: Studio, served: Served, readiness: Readiness) -> gr.Block
                     explore_room = explore.render(studio, served)
                 with gr.Tab("Image info", id="info"):
                     info_room = info.render()
+                with gr.Tab("Settings", id="settings"):
+                    settings_room = settings.render(studio)
             with gr.Column(elem_id="aside", scale=0, min_width=280):
                 aside_part = aside.render(studio, readiness)
         create.listen(create_room, studio, served, demo)
@@ -41,6 +43,7 @@ def build_page(studio: Studio, served: Served, readiness: Readiness) -> gr.Block
         library.listen(library_room, create_room, rooms, studio, served, demo)
         explore.listen(explore_room, create_room, rooms, studio, served, demo)
         info.listen(info_room, create_room, rooms, studio, served)
+        settings.listen(settings_room, studio, readiness)
         aside.listen(aside_part, studio, readiness, demo)
     return demo
 

@@ -1,0 +1,84 @@
+"""The real app in a process of its own on the pocket model, and Chromium to use it with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.ui.running_app import RunningApp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+
+CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+@pytest.fixture(scope="session")
+def pocket() -> Path:
+    """The bundled base model; tests that need it are skipped where it is not."""
+    from perfusion_core.model.listing import pocket_folder
+
+    if not (pocket_folder() / "model_index.json").is_file():
+        pytest.skip("the pocket model is not here")
+    return pocket_folder()
+
+
+@pytest.fixture(scope="session")
+def taught_home(pocket: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder whose library has two concepts that fit pocket, with random values."""
+    from perfusion_core.model.base import load_base
+    from perfusion_core.studio.library import Library
+    from tests.tiny_concept import random_concept
+
+    home = tmp_path_factory.mktemp("home")
+    base = load_base(pocket)
+    base.id = "pocket"
+    for seed, (name, superclass) in enumerate([("mug", "cup"), ("biscuit", "dog")]):
+        Library(home).add(random_concept(base, name, superclass, seed))
+    return home
+
+
+@pytest.fixture(scope="session")
+def app(taught_home: Path) -> Iterator[RunningApp]:
+    """One app for all journeys that leave it as it is."""
+    running = RunningApp(taught_home)
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    program = next((path for path in CHROMIUM if Path(path).exists()), None) or shutil.which("chromium")
+    if program is None:
+        pytest.skip("there is no Chromium here")
+    with playwright.sync_playwright() as api:
+        browser = api.chromium.launch(executable_path=program, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    """A fresh tab of a desktop window. Anything it asks another machine for fails the test."""
+    context = chromium.new_context(viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(int(os.environ.get("PERFUSION_TEST_PATIENCE", "60")) * 1000)
+    tab = context.new_page()
+    foreign: list[str] = []
+
+    def note_foreign(url: str) -> None:
+        if not url.startswith(("http://127.0.0.1", "data:", "blob:")):
+            foreign.append(url)
+
+    tab.on("request", lambda request: note_foreign(request.url))
+    yield tab
+    context.close()
+    assert not foreign

@@ -1,0 +1,106 @@
+"""Start, kill and start again the app as a person would: `python app.py`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+ROOT = Path(__file__).parents[2]
+
+
+class RunningApp:
+    """`python app.py` on a free port with a data folder of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self.address = f"http://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, patience: float = 90.0) -> float:
+        """Start and wait for the page; returns the seconds that took."""
+        environment = {
+            **os.environ,
+            "PERFUSION_HOME": str(self.home),
+            "OMP_NUM_THREADS": "1",
+            "HF_HUB_OFFLINE": "1",
+            "NO_PROXY": "127.0.0.1,localhost",
+        }
+        log = (self.home / "server.log").open("ab")
+        command = [sys.executable, "app.py", "--port", str(self.port), "--no-browser"]
+        begun = time.monotonic()
+        self._process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        while time.monotonic() - begun < patience:
+            if self._process.poll() is not None:
+                break
+            try:
+                with urllib.request.urlopen(self.address, timeout=5):
+                    return time.monotonic() - begun
+            except OSError:
+                time.sleep(0.1)
+        raise AssertionError(f"The app did not start: {(self.home / 'server.log').read_text()[-2000:]}")
+
+    def kill(self) -> None:
+        """As the system does when memory runs out: without a chance to tidy up."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait(30)
+
+    def stop(self) -> None:
+        """As Ctrl-C does."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(60)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+
+    def open(self, page: Page, room: str = "Create") -> None:
+        """The app in a tab, in one of its rooms, when its base model is ready."""
+        page.goto(self.address)
+        page.wait_for_selector("#rooms")
+        page.wait_for_function("document.querySelector('#machine')?.innerText.includes('Ready')")
+        enter(page, room)
+
+
+def enter(page: Page, room: str) -> None:
+    """Go to a room; on a narrow screen some are behind the dots."""
+    tab = page.locator("#rooms [role=tablist] > button[role=tab]", has_text=room)
+    if tab.count() and tab.first.is_visible():
+        tab.first.click()
+        return
+    page.get_by_label("More tabs").click()
+    page.locator("#rooms .overflow-dropdown button", has_text=room).click()
+
+
+def picture(page: Page) -> str:
+    """Where the picture that is shown comes from."""
+    return page.locator("#gallery img").first.get_attribute("src") or ""
+
+
+def created(page: Page, press: str = "Control+Enter") -> str:
+    """Ask for a picture and wait for it."""
+    before = page.locator("#gallery img").count() and picture(page)
+    page.locator("#prompt textarea").press(press)
+    page.wait_for_function(
+        "before => { const found = document.querySelector('#gallery img'); return found && found.src !== before; }",
+        arg=_absolute(page, before),
+    )
+    page.wait_for_selector("#go:not([disabled])")
+    return picture(page)
+
+
+def _absolute(page: Page, source: str | int) -> str:
+    return str(page.evaluate("source => source ? new URL(source, document.baseURI).href : ''", source or ""))

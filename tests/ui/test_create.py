@@ -1,0 +1,81 @@
+"""Create: a prompt, its sliders, and the picture under them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import unquote, urljoin
+
+import pytest
+
+from perfusion_core.sampling.png import read_recipe
+from tests.ui.running_app import RunningApp, created, picture
+
+pytestmark = pytest.mark.browser
+
+
+def test_two_concepts_combine_into_a_saved_picture_that_the_gallery_serves(app: RunningApp, page) -> None:
+    app.open(page)
+    assert page.locator("#prompt textarea").input_value() == "a photo of <biscuit> next to <mug>"
+    source = created(page)
+    shown = page.request.get(urljoin(app.address, source)).body()
+    saved = app.home / "outputs" / Path(unquote(source)).name
+    assert shown == saved.read_bytes()
+    assert {concept.name for concept in read_recipe(saved).concepts} == {"biscuit", "mug"}
+
+
+def test_sliders_come_and_go_with_the_prompt(app: RunningApp, page) -> None:
+    app.open(page)
+    prompt = page.locator("#prompt textarea")
+    prompt.fill("a photo of <mug>")
+    page.wait_for_selector("#dose-biscuit", state="detached")
+    assert page.locator("#dose-mug").is_visible()
+    page.locator("#chips [data-name=biscuit]").click()
+    page.wait_for_selector("#dose-biscuit input[type=range]")
+    assert prompt.input_value() == "a photo of <mug> <biscuit>"
+
+
+def test_the_picture_follows_a_dragged_slider_with_the_seed_kept(app: RunningApp, page) -> None:
+    app.open(page)
+    page.locator("#prompt textarea").fill("a photo of <biscuit>")
+    page.wait_for_selector("#dose-mug", state="detached")
+    before = created(page)
+    slider = page.locator("#dose-biscuit input[type=range]")
+    box = slider.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.97, box["y"] + box["height"] / 2, steps=8)
+    page.mouse.up()
+    page.wait_for_function(
+        "before => !document.querySelector('#gallery img').src.endsWith(before)", arg=before.rsplit("/", 1)[0][-20:]
+    )
+    page.wait_for_function("() => document.querySelector('#gallery img').src.includes('seed0')")
+    page.wait_for_timeout(1500)  # the newest position may still be drawn
+    found = read_recipe(_newest(app.home / "cache" / "live-pictures"))
+    assert found.seed == read_recipe(app.home / "outputs" / Path(unquote(before)).name).seed
+    assert found.concepts[0].bias < 0.5
+    assert picture(page) != before
+
+
+def test_a_prompt_with_an_unknown_concept_says_so_beside_the_picture(app: RunningApp, page) -> None:
+    app.open(page)
+    page.locator("#prompt textarea").fill("a photo of <nobody>")
+    page.locator("#prompt textarea").press("Control+Enter")
+    page.wait_for_selector("#create-said .said-problem")
+    assert re.search("<nobody>.*library", page.inner_text("#create-said"))
+
+
+def test_every_room_fits_a_phone(app: RunningApp, page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    from tests.ui.running_app import enter
+
+    app.open(page)
+    for room in ("Create", "Teach", "Library", "Explore", "Image info", "Settings"):
+        enter(page, room)
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, room
+
+
+def _newest(folder: Path) -> Path:
+    return max(folder.rglob("*.png"), key=lambda path: path.stat().st_mtime)

@@ -1,0 +1,76 @@
+"""Nobody outside reaches in."""
+
+from __future__ import annotations
+
+import http.client
+import json
+
+import pytest
+
+from perfusion_core.errors import PerfusionError
+from perfusion_core.ui.security import hosts_of, parse_auth, require_password_outside
+from tests.ui.running_app import RunningApp
+
+
+def test_other_machines_are_let_in_only_with_a_password() -> None:
+    require_password_outside("127.0.0.1", None)
+    require_password_outside("0.0.0.0", ("anna", "secret"))
+    with pytest.raises(PerfusionError, match="--auth"):
+        require_password_outside("0.0.0.0", None)
+
+
+@pytest.mark.parametrize("text", ["anna", ":secret", "anna:", " : "])
+def test_half_a_password_is_refused(text: str) -> None:
+    with pytest.raises(PerfusionError, match="user:password"):
+        parse_auth(text)
+
+
+def test_a_name_of_another_site_is_not_this_machine_on_any_address() -> None:
+    assert hosts_of("127.0.0.1")("localhost")
+    assert not hosts_of("127.0.0.1")("10.0.0.7")
+    assert hosts_of("0.0.0.0")("192.168.1.20")
+    assert not hosts_of("0.0.0.0")("evil.example")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("method", "headers", "status"),
+    [
+        ("GET", {"Host": "evil.example"}, 400),
+        ("POST", {"Host": "evil.example:{port}"}, 400),
+        ("POST", {"Origin": "https://evil.example"}, 403),
+        ("POST", {"Origin": "null"}, 403),
+        ("POST", {"Origin": "http://127.0.0.1:1"}, 403),
+        ("POST", {"Sec-Fetch-Site": "cross-site"}, 403),
+        ("GET", {}, 200),
+    ],
+)
+def test_foreign_hosts_and_cross_site_requests_are_refused(
+    app: RunningApp, method: str, headers: dict[str, str], status: int
+) -> None:
+    path = "/" if method == "GET" else "/gradio_api/queue/join"
+    sent = {key: value.format(port=app.port) for key, value in headers.items()}
+    assert _ask(app, method, path, sent)[0] == status
+
+
+@pytest.mark.browser
+def test_the_data_folder_is_not_served(app: RunningApp) -> None:
+    entry = next((app.home / "library").glob("*/concept.safetensors"))
+    for path in (entry, app.home / "server.log", "/etc/passwd"):
+        assert _ask(app, "GET", f"/gradio_api/file={path}", {})[0] in (403, 404)
+
+
+@pytest.mark.browser
+def test_pages_may_load_nothing_from_elsewhere(app: RunningApp) -> None:
+    status, headers = _ask(app, "GET", "/", {})
+    assert status == 200
+    assert "default-src 'self'" in headers["content-security-policy"]
+
+
+def _ask(app: RunningApp, method: str, path: str, headers: dict[str, str]) -> tuple[int, dict[str, str]]:
+    connection = http.client.HTTPConnection("127.0.0.1", app.port, timeout=30)
+    body = json.dumps({}).encode() if method == "POST" else None
+    connection.request(method, path, body=body, headers={"Content-Type": "application/json", **headers})
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status, {key.lower(): value for key, value in answer.getheaders()}
