@@ -1,0 +1,122 @@
+"""An optimizer step of teaching against a plain forward and backward of the same denoiser, in turn.
+
+`python -m benchmarks.teach`; on a graphics card: `python -m benchmarks.teach --base sd15-random --size 512`.
+Peak memory is the process's on a CPU and torch's own count on CUDA.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from PIL import Image
+
+from benchmarks.subjects import base_from, base_option, machine
+from perfusion_core.model.base import BaseModel
+from perfusion_core.model.statistics import CovarianceStats
+from perfusion_core.training.photos import load_photos
+from perfusion_core.training.recipe import Recipe
+from perfusion_core.training.trainer import train
+from tests.tiny_concept import random_inverse_covariance
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    base_option(parser)
+    parser.add_argument("--steps", type=int, default=8, help="counted steps")
+    parser.add_argument("--size", type=int, help="pixels; the base's own by default")
+    parser.add_argument("--batch", type=int, help="examples a step; the preset's by default")
+    parser.add_argument("--memory", type=float, help="GB, for the preset")
+    options = parser.parse_args()
+    base = base_from(options)
+    chosen = {"resolution": options.size, "batch_size": options.batch}
+    recipe = Recipe.preset(
+        base.description,
+        options.memory,
+        steps=options.steps + 2,
+        checkpoint_every=10_000,
+        **{name: value for name, value in chosen.items() if value},
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        taught, plain = [], []
+        steps = _steps(base, recipe, Path(folder))
+        for number in range(options.steps + 2):
+            begun = time.perf_counter()
+            next(steps)
+            _wait(base)
+            step = time.perf_counter() - begun
+            seconds = _plain_step(base, recipe)
+            if number >= 2:  # the first ones warm up
+                taught.append(step)
+                plain.append(seconds)
+    ratios = sorted(a / b for a, b in zip(taught, plain, strict=True))
+    print(f"{base.id} at {recipe.resolution} px, {recipe.batch_size} x {recipe.accumulation}, {machine()}")
+    print(f"step of teaching          {median(taught):8.3f} s (median of {len(taught)})")
+    print(f"plain forward + backward  {median(plain):8.3f} s (all weights get gradients)")
+    print(f"ratio                     {median(ratios):8.3f}   ({ratios[0]:.3f} to {ratios[-1]:.3f})")
+    print(f"peak memory               {_peak(base):8.0f} MiB")
+
+
+def _steps(base: BaseModel, recipe: Recipe, folder: Path) -> Iterator[int]:
+    """The number of each finished optimizer step, of a real teaching on made-up photos."""
+    rng = np.random.default_rng(0)
+    for number in range(2):
+        picture = rng.integers(0, 255, (recipe.resolution, recipe.resolution, 3), dtype=np.uint8)
+        Image.fromarray(picture).save(folder / f"{number}.png")
+    photos = load_photos(sorted(folder.glob("*.png")))
+    masks = [np.ones((recipe.resolution, recipe.resolution), dtype=np.float32)] * len(photos)
+    width = base.description.text_width
+    covariance = CovarianceStats(random_inverse_covariance(width), "benchmark", 1.0)
+    events = train(
+        base, photos, masks, "biscuit", "dog", recipe, covariance=covariance, run_dir=folder / "run"
+    )
+    for event in events:
+        if event.kind == "step":
+            yield event.step
+
+
+def _plain_step(base: BaseModel, recipe: Recipe) -> float:
+    """Seconds of as many forwards and backwards as a step has, every weight of the denoiser learning."""
+    facts, unet = base.description, base.unet
+    side = recipe.resolution // facts.vae_factor
+    shape = (recipe.batch_size, facts.latent_channels, side, side)
+    length = int(base.tokenizer.model_max_length)
+    noisy = torch.randn(shape, device=base.device, dtype=base.dtype)
+    text = torch.randn((recipe.batch_size, length, facts.text_width), device=base.device, dtype=base.dtype)
+    unet.requires_grad_(True)
+    if recipe.gradient_checkpointing:
+        unet.enable_gradient_checkpointing()
+    _wait(base)
+    begun = time.perf_counter()
+    for _ in range(recipe.accumulation):
+        unet(noisy, 500, encoder_hidden_states=text).sample.float().square().mean().backward()
+    _wait(base)
+    seconds = time.perf_counter() - begun
+    if recipe.gradient_checkpointing:
+        unet.disable_gradient_checkpointing()
+    unet.requires_grad_(False)
+    for weight in unet.parameters():
+        weight.grad = None
+    return seconds
+
+
+def _wait(base: BaseModel) -> None:
+    if base.device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def _peak(base: BaseModel) -> float:
+    if base.device.type == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    main()
