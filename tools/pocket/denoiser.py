@@ -52,7 +52,11 @@ def noised(clean: Tensor, noise: Tensor, share: Tensor) -> tuple[Tensor, Tensor]
     return root * clean + rest * noise, root * noise - rest * clean
 
 
-def min_snr_weight(share: Tensor, cap: float = 5.0) -> Tensor:
-    """Min-SNR weight for v-prediction, min(snr, cap) / (snr + 1) (Hang et al. 2023)."""
-    snr = share / (1 - share)
-    return snr.clamp(max=cap) / (snr + 1)
+def step_weight(share: Tensor, cap: float = 5.0) -> Tensor:
+    """Loss weight of a noise level: min(1, cap / (snr + 1)).
+
+    As min-SNR (Hang et al. 2023) it holds back steps with little noise; but steps with much noise keep their
+    full weight, where min-SNR's snr / (snr + 1) fades them out: they decide silhouettes, which a small model
+    learns last.
+    """
+    return (cap * (1 - share)).clamp(max=1.0)

@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import CLIPTextModel
 
 from tools.pocket import checkpoint
-from tools.pocket.denoiser import WIDTHS, build_unet, min_snr_weight, noised, signal_shares
+from tools.pocket.denoiser import WIDTHS, build_unet, noised, signal_shares, step_weight
 from tools.pocket.latents import Shard, load_shards
 from tools.pocket.optimiser import Pair
 from tools.pocket.paths import work_dir
@@ -114,7 +114,7 @@ class Trainee:
 def diffusion_loss(
     network: UNet2DConditionModel, clean: Tensor, states: Tensor, shares: Tensor, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Min-SNR weighted v loss, and the plain v mean square error; steps are spread evenly over the batch."""
+    """Weighted v loss, and the plain v mean square error; steps are spread evenly over the batch."""
     n = len(clean)
     steps = (((np.arange(n) + rng.random()) / n) * 1000).astype(np.int64)
     times = torch.from_numpy(rng.permutation(steps)).to(clean.device)
@@ -123,7 +123,7 @@ def diffusion_loss(
     noisy, target = noised(clean, noise, share)
     made = network(noisy.bfloat16(), times, states).sample.float()
     error = (made - target).square().mean((1, 2, 3))
-    return (error * min_snr_weight(share)).mean(), error.detach().mean()
+    return (error * step_weight(share)).mean(), error.detach().mean()
 
 
 def main() -> None:

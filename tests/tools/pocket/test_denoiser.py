@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from diffusers import DDPMScheduler
 
-from tools.pocket.denoiser import SCHEDULE, min_snr_weight, noised, signal_shares
+from tools.pocket.denoiser import SCHEDULE, noised, signal_shares, step_weight
 
 
 def test_noising_and_target_agree_with_the_stock_scheduler() -> None:
@@ -18,8 +18,6 @@ def test_noising_and_target_agree_with_the_stock_scheduler() -> None:
     assert torch.allclose(target, scheduler.get_velocity(clean, noise, times), atol=1e-5)
 
 
-def test_weight_is_capped_where_there_is_little_noise() -> None:
-    weights = min_snr_weight(torch.tensor([0.999, 0.5, 0.001]))
-    assert weights[0] < 0.01
-    assert abs(float(weights[1]) - 0.5) < 1e-6
-    assert weights[2] < 0.002
+def test_weight_falls_only_where_there_is_little_noise() -> None:
+    weights = step_weight(torch.tensor([0.999, 0.9, 0.5, 0.001]))
+    assert torch.allclose(weights, torch.tensor([0.005, 0.5, 1.0, 1.0]), atol=1e-4)
