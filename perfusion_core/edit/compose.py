@@ -50,15 +50,19 @@ def coefficients(
     temperature: Tensor,
     removal: Removal,
     names: Sequence[str] = (),
+    known: Tensor | None = None,
 ) -> EditCoefficients:
     """Gates and removal coefficients of n concepts for every token.
 
     Shape: encoding (B, T, D), i_stars (n, D), inverse_covariance (D, D), bias (n,) or (B, n), temperature
-    (n,) or (B, n) -> two of (B, T, n). ``names`` only serve the message.
+    (n,) or (B, n), known (B, T, n) -> two of (B, T, n). ``names`` only serve the message.
+    ``known`` (ours, not the paper's) holds similarities to set gates by where they need no measuring: 1 at a
+    concept's own placeholder, 0 at another concept's; NaN elsewhere.
     Raises ConceptError when two concepts share (nearly) one i*, so that they cannot be told apart.
     """
     similarities = encoding @ probe(i_stars, inverse_covariance).mT  # (B, T, n)
-    opening = gate(similarities, _over_tokens(bias), _over_tokens(temperature))
+    judged = similarities if known is None else torch.where(known.isnan(), similarities, known)
+    opening = gate(judged, _over_tokens(bias), _over_tokens(temperature))
     count = i_stars.shape[0]
     if count == 1:
         return EditCoefficients(opening, similarities if removal == "paper" else opening * similarities)

@@ -42,6 +42,7 @@ class PromptConditioning:
         removal: Removal | None,
         biases: Biases,
         temperature: float | Mapping[str, float] | None,
+        anchored: bool,
     ) -> None:
         if lock not in DEFAULT_BIAS:
             raise PromptError(f"There is no lock called {lock}. Use local or global.")
@@ -55,6 +56,7 @@ class PromptConditioning:
         self._lock: Lock = lock
         self._removal: Removal = removal or _taught_removal(concepts)
         self._biases = {_known(name, self._concepts): bias for name, bias in biases.items()}
+        self._anchored = anchored
         self._temperature = torch.tensor([_temperature_of(c, temperature) for c in concepts])
 
     def encode_prompt(self, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -63,44 +65,37 @@ class PromptConditioning:
         call.apply_defaults()
         asked = call.arguments
         with _text_lora_scale(self._pipe, asked.get("lora_scale")):
-            positive, positive_keys = self._positive(asked)
-            negative, negative_keys = self._negative(asked, positive.shape[0])
+            positive = self._positive(asked)
+            negative = self._negative(asked, positive.encoding.shape[0])
+        self.encoding = positive if asked.get("prompt_embeds") is None else None
         guided = bool(asked["do_classifier_free_guidance"])
-        self._set_context(
-            int(asked["num_images_per_prompt"]),
-            [negative, positive] if guided else [positive],
-            [negative_keys, positive_keys] if guided else [positive_keys],
-        )
-        asked.update(
-            prompt=None, prompt_embeds=positive, negative_prompt=None, negative_prompt_embeds=negative
-        )
+        halves = [negative, positive] if guided else [positive]
+        self._set_context(halves, int(asked["num_images_per_prompt"]))
+        asked.update(prompt=None, prompt_embeds=positive.encoding)
+        asked.update(negative_prompt=None, negative_prompt_embeds=negative.encoding)
         encodings = self._original(*call.args, **call.kwargs)
         dtype = self._pipe.unet.dtype
         return tuple(e if e is None else e.to(dtype) for e in encodings)  # pyright: ignore[reportReturnType]
 
-    def _positive(self, asked: Mapping[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
-        """The prompts' encodings, and what their keys come from under the global lock: (P, T, D) each."""
+    def _positive(self, asked: Mapping[str, Any]) -> PromptEncoding:
         given = asked.get("prompt_embeds")
-        if given is not None:
-            if self._lock == "global" and self._concepts:
-                raise PromptError("The global lock needs the prompt as text. Pass prompt, not prompt_embeds.")
-            self.encoding = None
-            return given.float(), given.float()
-        self.encoding = self._encode(asked["prompt"], asked.get("clip_skip"))
-        return self.encoding.encoding, self.encoding.superclass_encoding
+        if given is None:
+            return self._encode(asked["prompt"], asked.get("clip_skip"))
+        if self._lock == "global" and self._concepts:
+            raise PromptError("The global lock needs the prompt as text. Pass prompt, not prompt_embeds.")
+        return _passed_in(given)
 
-    def _negative(self, asked: Mapping[str, Any], count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def _negative(self, asked: Mapping[str, Any], count: int) -> PromptEncoding:
         given = asked.get("negative_prompt_embeds")
         if given is not None:
-            return given.float(), given.float()
+            return _passed_in(given)
         prompt = asked.get("negative_prompt") or ""
         prompts = [prompt] * count if isinstance(prompt, str) else list(prompt)
         if len(prompts) != count:
             raise PromptError(
                 f"There are {count} prompts but {len(prompts)} negative prompts. Give as many of each."
             )
-        found = self._encode(prompts, None, allow_empty=True)
-        return found.encoding, found.superclass_encoding
+        return self._encode(prompts, None, allow_empty=True)
 
     def _encode(
         self, prompt: str | Sequence[str], clip_skip: int | None, *, allow_empty: bool = False
@@ -116,27 +111,41 @@ class PromptConditioning:
             allow_empty=allow_empty,
         )
 
-    def _set_context(
-        self, images_per_prompt: int, encodings: list[torch.Tensor], key_encodings: list[torch.Tensor]
-    ) -> None:
+    def _set_context(self, halves: Sequence[PromptEncoding], images_per_prompt: int) -> None:
+        """Set the context of a batch: its halves are the positive rows, or negative and positive ones."""
         if not self._concepts:
             return
-        rows = torch.cat(encodings).repeat_interleave(images_per_prompt, dim=0)
-        keys = torch.cat(key_encodings).repeat_interleave(images_per_prompt, dim=0)
-        image_bias = self._image_biases(encodings[-1].shape[0] * images_per_prompt, images_per_prompt)
+
+        def rows(tensors: list[torch.Tensor]) -> torch.Tensor:
+            return torch.cat(tensors).repeat_interleave(images_per_prompt, dim=0)
+
+        image_bias = self._image_biases(halves[-1], images_per_prompt)
+        keys = rows([half.superclass_encoding for half in halves]) if self._lock == "global" else None
         with torch.no_grad():
             context = self.injection.context_for(
-                rows,
-                # An image's negative row has its gate too, so that an image is the same alone and in a batch.
-                bias=image_bias.repeat(len(encodings), 1),
+                rows([half.encoding for half in halves]),
+                # An image has its gate in its negative row too: it is the same alone and in a batch.
+                bias=image_bias.repeat(len(halves), 1),
                 temperature=self._temperature,
                 removal=self._removal,
-                key_encoding=keys if self._lock == "global" else None,
+                key_encoding=keys,
+                known=rows([self._known_similarities(half) for half in halves]) if self._anchored else None,
             )
         self.injection.set_context(context)
 
-    def _image_biases(self, images: int, images_per_prompt: int) -> torch.Tensor:
+    def _known_similarities(self, half: PromptEncoding) -> torch.Tensor:
+        """1 at a concept's placeholder for it, 0 there for the others, NaN elsewhere. Shape: (P, T, n)."""
+        names = list(self._concepts)
+        known = torch.full((*half.encoding.shape[:2], len(names)), float("nan"))
+        for row, found in enumerate(half.positions):
+            for name, positions in found.items():
+                known[row, positions] = 0.0
+                known[row, positions, names.index(name)] = 1.0
+        return known
+
+    def _image_biases(self, half: PromptEncoding, images_per_prompt: int) -> torch.Tensor:
         """The gate bias of every image and concept. Shape: (images, n)."""
+        images = len(half.bias_overrides) * images_per_prompt
         columns: list[list[float]] = []
         for name in self._concepts:
             given = self._biases.get(name)
@@ -147,8 +156,8 @@ class PromptConditioning:
                     )
                 columns.append([float(bias) for bias in given])
                 continue
-            written = self.encoding.bias_overrides if self.encoding else [{}] * (images // images_per_prompt)
             own = self._own_bias(name)
+            written = half.bias_overrides
             columns.append([found.get(name, own) for found in written for _ in range(images_per_prompt)])
         return torch.tensor(columns).T
 
@@ -157,6 +166,13 @@ class PromptConditioning:
         if given is not None and not isinstance(given, Sequence):
             return float(given)
         return float(self._concepts[name].metadata.bias.get(self._lock, DEFAULT_BIAS[self._lock]))
+
+
+def _passed_in(encoding: torch.Tensor) -> PromptEncoding:
+    """Encodings the caller made: nothing is known of the words in them. Shape: (P, T, D)."""
+    rows = range(encoding.shape[0])
+    encoding = encoding.float()
+    return PromptEncoding(encoding, encoding, [{} for _ in rows], [{} for _ in rows], ["" for _ in rows])
 
 
 def _known(name: str, concepts: Mapping[str, Concept]) -> str:

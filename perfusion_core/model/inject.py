@@ -75,10 +75,12 @@ class Injection:
         temperature: torch.Tensor,
         removal: Removal,
         key_encoding: torch.Tensor | None = None,
+        known: torch.Tensor | None = None,
     ) -> EditContext:
         """The context of a batch. Gradients flow from it to `encoding`.
 
-        Shape: encoding (B, T, D) float32, bias (n,) or (B, n), temperature (n,), key_encoding (B, T, D).
+        Shape: encoding (B, T, D) float32, bias (n,) or (B, n), temperature (n,), key_encoding (B, T, D),
+        known (B, T, n): see `edit.compose.coefficients`.
         """
         device = encoding.device
         found = coefficients(
@@ -89,6 +91,7 @@ class Injection:
             temperature.to(device, torch.float32),
             removal,
             [concept.name for concept in self.concepts],
+            None if known is None else known.to(device),
         )
         return EditContext(found, key_encoding)
 
@@ -164,6 +167,7 @@ def applied(
     biases: Biases | None = None,
     temperature: float | Mapping[str, float] | None = None,
     inverse_covariance: torch.Tensor | None = None,
+    anchored: bool = True,
 ) -> Iterator[PromptConditioning]:
     """Use concepts in any Stable Diffusion pipeline of diffusers, by `<name>` in its prompts.
 
@@ -174,6 +178,10 @@ def applied(
     is, in this order: a list given here, `<name:0.6>` in the prompt, a number given here, the concept's own.
     `removal=None` takes what the concepts were taught with. `inverse_covariance` (D, D) defaults to the
     base's own statistics. With no concepts it only lets text encoder and denoiser differ in precision.
+
+    `anchored` sets the gates at placeholders by what is known there, not by measuring: a concept's own is
+    open, another concept's closed to it. Words around a placeholder ("a pencil sketch of a <name>") change
+    its encoding, and the paper's rule (`anchored=False`) then shuts the concept out of its own place.
     """
     description = describe(pipe)
     if concepts and inverse_covariance is None:
@@ -194,6 +202,7 @@ def applied(
             removal=removal,
             biases=biases or {},
             temperature=temperature,
+            anchored=anchored,
         )
         pipe.__dict__["encode_prompt"] = conditioning.encode_prompt
         yield conditioning

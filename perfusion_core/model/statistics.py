@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 # large enough to keep the condition number below a million for every text encoder in use.
 RIDGE = 1e-3
 SHIPPED_NAME = "covariance.safetensors"
-CAPTIONS = Path(__file__).parents[2] / "assets" / "captions.txt.gz"
+ASSETS = Path(__file__).parents[2] / "assets"
+CAPTIONS = ASSETS / "captions.txt.gz"
 _BATCH = 64
 
 
@@ -63,10 +64,12 @@ def covariance_for(
     found_text = getattr(base, "text_fingerprint", None)
     text = found_text if isinstance(found_text, str) else text_fingerprint(base.text_encoder)
     width = int(base.text_encoder.config.hidden_size)
-    folder = getattr(base, "folder", None)
-    shipped = _read(Path(folder) / SHIPPED_NAME, text, width) if folder and captions is None else None
-    if shipped:
-        return shipped
+    # A pocket model in the making has no statistics yet, but the text encoder of the one that ships.
+    folders = (getattr(base, "folder", None), ASSETS / "pocket")
+    for folder in folders if captions is None else ():
+        shipped = _read(Path(folder) / SHIPPED_NAME, text, width) if folder else None
+        if shipped:
+            return shipped
     lines = read_captions() if captions is None else captions
     kept_at = (
         Path(cache_dir) if cache_dir else default_cache()

@@ -174,3 +174,20 @@ def test_gradients_reach_encodings_and_targets_through_several_concepts(removal:
 
     learnable = (s.encoding.requires_grad_(), s.i_stars.requires_grad_(), s.o_stars.requires_grad_())
     assert torch.autograd.gradcheck(run, learnable)
+
+
+@pytest.mark.parametrize("removal", REMOVALS)
+def test_where_a_similarity_is_known_the_gate_is_set_by_it_and_elsewhere_by_measuring(
+    removal: Removal,
+) -> None:
+    scene = Scene(2)
+    known = torch.full((3, 5, 2), float("nan"), dtype=torch.float64)
+    known[1, 3] = torch.tensor([1.0, 0.0])
+    measured = scene.coefficients(removal)
+    found = coefficients(
+        scene.encoding, scene.i_stars, scene.inverse, scene.bias, scene.temperature, removal, known=known
+    )
+    elsewhere = known.isnan()
+    assert torch.equal(found.gates[elsewhere], measured.gates[elsewhere])
+    expected = torch.sigmoid((torch.tensor([1.0, 0.0]) - scene.bias) / scene.temperature)
+    torch.testing.assert_close(found.gates[1, 3], expected)

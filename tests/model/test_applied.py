@@ -257,7 +257,8 @@ def test_two_concepts_meet_in_one_image_whatever_their_order(
 
 def test_embeddings_passed_in_are_edited_too(tiny_base: Any, biscuit: Any, tiny_covariance: Any) -> None:
     pipe = tiny_base.pipeline
-    with applied(pipe, [biscuit], inverse_covariance=tiny_covariance) as conditioning:
+    # of embeddings nothing is known but what can be measured
+    with applied(pipe, [biscuit], inverse_covariance=tiny_covariance, anchored=False) as conditioning:
         expected = draw(pipe, TAUGHT)
         given, negative = pipe.encode_prompt(TAUGHT, "cpu", 1, True)
         passed = {"prompt_embeds": given, "negative_prompt_embeds": negative}
@@ -323,3 +324,30 @@ def test_an_unknown_lock_is_refused(tiny_base: Any, biscuit: Any, tiny_covarianc
     ):
         pass
     assert "Edited" not in repr(tiny_base.unet)
+
+
+def test_a_concept_is_open_at_its_own_placeholder_and_closed_at_anothers(
+    tiny_base: Any, biscuit: Any, make_concept: Any, tiny_covariance: Any
+) -> None:
+    mug = make_concept(tiny_base, name="mug", superclass="cup", seed=4)
+    prompt = "a sketch painting of a red <biscuit> next to my <mug:0.5>"
+
+    def gates(anchored: bool) -> torch.Tensor:
+        settings = {"inverse_covariance": tiny_covariance, "anchored": anchored}
+        with applied(tiny_base.pipeline, [biscuit, mug], **settings) as conditioning:
+            tiny_base.pipeline.encode_prompt(prompt, "cpu", 1, False)
+            assert conditioning.injection.context is not None
+            assert conditioning.encoding is not None
+            assert conditioning.encoding.positions == [{"biscuit": [7], "mug": [11]}]
+            return conditioning.injection.context.coefficients.gates[0]
+
+    anchored, measured = gates(True), gates(False)
+
+    def opening(similarity: float, bias: float) -> float:
+        return float(torch.sigmoid(torch.tensor((similarity - bias) / 0.15)))
+
+    expected = torch.tensor([[opening(1, 0.68), opening(0, 0.5)], [opening(0, 0.68), opening(1, 0.5)]])
+    torch.testing.assert_close(anchored[[7, 11]], expected)
+    others = [token for token in range(24) if token not in (7, 11)]
+    assert torch.equal(anchored[others], measured[others])
+    assert not torch.allclose(anchored[[7, 11]], measured[[7, 11]], atol=0.05)
