@@ -38,9 +38,10 @@ def listen(room: CreateRoom, studio: Studio, served: Served, demo: gr.Blocks) ->
         return text, *read(text)
 
     seen = [room.chips, room.mentions]
-    demo.load(opening, room.prompt, [room.prompt, *seen], **FAST)
-    room.prompt.change(read, room.prompt, seen, trigger_mode="always_last", **FAST)
-    room.chips.click(write, room.prompt, [room.prompt, *seen], **FAST)
+    # Queued, all of them: outside the queue Gradio does not tell the page that a State has changed.
+    demo.load(opening, room.prompt, [room.prompt, *seen], **QUIET)
+    room.prompt.change(read, room.prompt, seen, trigger_mode="always_last", **QUIET)
+    room.chips.click(write, room.prompt, [room.prompt, *seen], **QUIET)
 
     with room.sliders:
 

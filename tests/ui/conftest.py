@@ -34,6 +34,7 @@ def pocket() -> Path:
 def taught_home(pocket: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder whose library has two concepts that fit pocket, with random values."""
     from perfusion_core.model.base import load_base
+    from perfusion_core.model.statistics import covariance_for
     from perfusion_core.studio.library import Library
     from tests.tiny_concept import random_concept
 
@@ -42,6 +43,7 @@ def taught_home(pocket: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     base.id = "pocket"
     for seed, (name, superclass) in enumerate([("mug", "cup"), ("biscuit", "dog")]):
         Library(home).add(random_concept(base, name, superclass, seed))
+    covariance_for(base, home / "cache")  # where it does not come with the base, it is computed once
     return home
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,10 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def own_app(pocket: Path, tmp_path: Path):
+def own_app(taught_home: Path, tmp_path: Path):
+    for statistics in (taught_home / "cache").glob("*.safetensors"):
+        (tmp_path / "cache").mkdir(exist_ok=True)
+        shutil.copy(statistics, tmp_path / "cache")
     running = RunningApp(tmp_path)
     running.start()
     yield running
