@@ -102,11 +102,12 @@ def make_images(
     should_stop: Stop = None,
 ) -> Saved:
     """Make a request's images and keep them in `out` under names that were free."""
+    concepts = concepts_for(library, request.prompt)
     made = generate(
         loaded.base,
-        concepts_for(library, request.prompt),
+        concepts,
         request,
-        covariance=loaded.covariance,
+        covariance=loaded.covariance if concepts else None,
         on_step=on_step,
         should_stop=should_stop,
     )
@@ -143,7 +144,7 @@ def repeat_image(
         loaded.base,
         concepts,
         recipe,
-        covariance=loaded.covariance,
+        covariance=loaded.covariance if concepts else None,
         on_step=on_step,
         should_stop=should_stop,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,7 +77,15 @@ def begin_teaching(library: Library, request: TeachRequest) -> Path:
         library.check_free(name)
     photos = load_photos(request.photos)
     folder = library.begin()
-    run = RunFolder(folder)
+    try:
+        _fill(RunFolder(folder), request, name, superclass, photos)
+    except BaseException:  # a refused mask, a full disk: nothing half-made stays
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return folder
+
+
+def _fill(run: RunFolder, request: TeachRequest, name: str, superclass: str, photos: Sequence[Photo]) -> None:
     run.write_photos(photos)
     _write_given_masks(run, photos, superclass, request.masks)
     run.write_teaching(
@@ -91,7 +100,6 @@ def begin_teaching(library: Library, request: TeachRequest) -> Path:
             warnings=[warning for photo in photos for warning in photo.warnings],
         )
     )
-    return folder
 
 
 def find_unfinished(library: Library, name: str = "") -> Path:
@@ -239,6 +247,9 @@ def _new_recipe(run: RunFolder, teaching: Teaching, loaded: LoadedBase) -> Recip
     from perfusion_core.training.recipe import Recipe
 
     settings: dict[str, Any] = {**teaching.settings, "mask": teaching.mask}
+    for name in ("templates", "validation_prompts"):  # lines of one text, as `Recipe.to_dict` has them
+        if isinstance(settings.get(name), str):
+            settings[name] = tuple(line for line in settings[name].split("\n") if line)
     recipe = Recipe.preset(loaded.base.description, _free_memory(loaded), **settings)
     run.write_recipe(recipe)
     return recipe
