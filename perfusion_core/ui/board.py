@@ -9,14 +9,13 @@ from perfusion_core.ui.scatter import Dot, scatter
 from perfusion_core.ui.words import escape
 
 if TYPE_CHECKING:
-    from perfusion_core.studio.app import Studio
     from perfusion_core.studio.jobs import Job
     from perfusion_core.ui.served import Served
 
 
-def board(job: Job, studio: Studio, served: Served) -> str:
+def board(job: Job, served: Served) -> str:
     """HTML of a finished front or grid; every point carries the number of its picture."""
-    inside = _grid(job, served) if job.kind == "grid" else _front(job, studio, served)
+    inside = _grid(job, served) if job.kind == "grid" else _front(job, served)
     return f'<section class="card board" data-job="{escape(job.id)}">{inside}</section>'
 
 
@@ -25,13 +24,21 @@ def picked(job: Job, number: int) -> tuple[str, int, str, dict[str, float]]:
     asked = job.request["request"]
     if job.kind == "grid":
         first, second = job.result["biases"]
-        biases = {job.result["names"][0]: first[number // len(second)], job.result["names"][1]: second[number % len(second)]}
+        biases = {
+            job.result["names"][0]: first[number // len(second)],
+            job.result["names"][1]: second[number % len(second)],
+        }
     else:
         biases = {str(job.request["name"]): float(job.result["biases"][number])}
-    return str(asked["prompt"]), int(asked["seed"]), str(asked["lock"]), {name: float(bias) for name, bias in biases.items()}
+    return (
+        str(asked["prompt"]),
+        int(asked["seed"]),
+        str(asked["lock"]),
+        {name: float(bias) for name, bias in biases.items()},
+    )
 
 
-def _front(job: Job, studio: Studio, served: Served) -> str:
+def _front(job: Job, served: Served) -> str:
     biases = [float(bias) for bias in job.result["biases"]]
     points = job.result.get("points", [])
     dots = [Dot(k, float(p["bias"]), float(p["image"]), float(p["text"])) for k, p in enumerate(points)]
@@ -43,20 +50,15 @@ def _front(job: Job, studio: Studio, served: Served) -> str:
     )
     name = str(job.request["name"])
     title = f'<h2>&lt;{escape(name)}&gt;</h2><p class="quiet">{escape(job.request["request"]["prompt"])}</p>'
-    scored = f'<p class="quiet">Scored with {escape(job.result.get("scorer"))}. The large point gives up least of either.</p>' if dots else ""
+    scored = (
+        f'<p class="quiet">Scored with {escape(job.result.get("scorer"))}. The large point gives up least of either.</p>'
+        if dots
+        else ""
+    )
     return (
-        f"{title}{scatter(dots, marked, _untaught(studio, name))}{scored}"
+        f"{title}{scatter(dots, marked)}{scored}"
         f'<div class="strip"><div class="ends"><span>follows the prompt</span><span>faithful to the photos</span></div><div>{strip}</div></div>'
     )
-
-
-def _untaught(studio: Studio, name: str) -> tuple[float, float] | None:
-    """What the base model scored for the bare kind of thing, where the teaching measured it."""
-    entry = studio.library.find(name)
-    scores = entry.metadata.scores if entry is not None else {}
-    if "untaught_image" in scores and "untaught_text" in scores:
-        return scores["untaught_image"], scores["untaught_text"]
-    return None
 
 
 def _grid(job: Job, served: Served) -> str:
@@ -73,7 +75,7 @@ def _grid(job: Job, served: Served) -> str:
         ]
         body += f"<span class='quiet'>{bias:.2f}</span>{''.join(cells)}"
     return (
-        f'<h2>&lt;{escape(first)}&gt; down, &lt;{escape(second)}&gt; across</h2>'
+        f"<h2>&lt;{escape(first)}&gt; down, &lt;{escape(second)}&gt; across</h2>"
         f'<p class="quiet">{escape(job.request["request"]["prompt"])}. Lower numbers are more faithful to the photos.</p>'
         f'<div class="pairs" style="grid-template-columns: 40px repeat({len(columns)}, minmax(44px, 1fr))"><span></span>{head}{body}</div>'
     )

@@ -32,13 +32,17 @@ def cards(library: Library, served: Served, chosen: str = "") -> str:
             'photos, or import a concept file.</p><button type="button" class="small" data-room="teach">'
             "Go to Teach</button></div>"
         )
-    return f'<div class="cards">{"".join(_card(entry, served, entry.name == chosen) for entry in entries)}</div>'
+    return (
+        f'<div class="cards">{"".join(_card(entry, served, entry.name == chosen) for entry in entries)}</div>'
+    )
 
 
 def _card(entry: LibraryEntry, served: Served, chosen: bool) -> str:
     facts = entry.metadata
     scores = " · ".join(
-        f"{word} {facts.scores[key]:.2f}" for key, word in (("image", "photos"), ("text", "prompt")) if key in facts.scores
+        f"{word} {facts.scores[key]:.2f}"
+        for key, word in (("image", "photos"), ("text", "prompt"))
+        if key in facts.scores
     )
     return (
         f'<button type="button" class="concept" data-name="{escape(entry.name)}" aria-pressed="{str(chosen).lower()}">'

@@ -27,19 +27,27 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 def listen(room: CreateRoom, studio: Studio, served: Served, demo: gr.Blocks) -> None:
     def create(keep: bool, positions: Mapping[str, float], prompt: str, *values: Any) -> Iterator[list[Any]]:
-        """Start a job and look at it: said, gallery, recent, seed, buttons, the job's id."""
+        """Start a job and look at it: said, gallery, recent and its heading, seed, buttons, the job's id."""
         asked = Asked.of(prompt, *values)
         if not keep:
             asked = Asked(**{**vars(asked), "seed": fresh_seed()})
         try:
             job = studio.submit_generate(asked.request(used(studio, prompt, positions)))
         except PerfusionError as error:
-            yield [note(str(error), "problem"), gr.skip(), gr.skip(), gr.skip(), *buttons(False), ""]
+            yield [
+                note(str(error), "problem"),
+                gr.skip(),
+                gr.skip(),
+                gr.skip(),
+                gr.skip(),
+                *buttons(False),
+                "",
+            ]
             return
         for job, words in watch(studio, job):  # noqa: B020 - the same job, as it is now
             if words:
-                yield [words, gr.skip(), gr.skip(), asked.seed, *buttons(True), job.id]
-        yield [*finished(job, served), recent(studio, served), gr.skip(), *buttons(False), ""]
+                yield [words, gr.skip(), gr.skip(), gr.skip(), asked.seed, *buttons(True), job.id]
+        yield [*finished(job, served), *recent(studio, served), gr.skip(), *buttons(False), ""]
 
     def stop(job_id: str) -> str:
         try:
@@ -49,11 +57,40 @@ def listen(room: CreateRoom, studio: Studio, served: Served, demo: gr.Blocks) ->
             return note(str(error), "problem")
         return gr.skip()
 
-    results = [room.said, room.gallery, room.recent, room.seed, room.go, room.stop, room.job]
-    room.go.click(create, [room.keep, room.positions, room.prompt, *room.form], results, concurrency_limit=8, **QUIET)
+    def pick(picks: list[str], event: gr.SelectData) -> list[Any]:
+        """A picture of those made lately comes onto the stage, and beside the one picked before it."""
+        paths = recent_paths(studio)
+        index = int(event.index)
+        if not 0 <= index < len(paths):
+            return [gr.skip()] * 4
+        last = [*picks, str(paths[index])][-2:]
+        files = served.copies([Path(path) for path in last])
+        both = len(files) == 2 and files[0] != files[1]
+        pair = gr.ImageSlider(value=(files[0], files[1])) if both else gr.skip()
+        return [last, _gallery([paths[index]], served), gr.Accordion(visible=both), pair]
+
+    room.recent.select(pick, room.picks, [room.picks, room.gallery, room.compare, room.pair], **QUIET)
+    results = [
+        room.said,
+        room.gallery,
+        room.recent_head,
+        room.recent,
+        room.seed,
+        room.go,
+        room.stop,
+        room.job,
+    ]
+    room.go.click(
+        create, [room.keep, room.positions, room.prompt, *room.form], results, concurrency_limit=8, **QUIET
+    )
     room.stop.click(stop, room.job, room.said, queue=False, **QUIET)
     room.dice.click(fresh_seed, None, room.seed, queue=False, **QUIET)
-    demo.load(lambda: [latest(studio, served), recent(studio, served)], None, [room.gallery, room.recent], **QUIET)
+    demo.load(
+        lambda: [latest(studio, served), *recent(studio, served)],
+        None,
+        [room.gallery, room.recent_head, room.recent],
+        **QUIET,
+    )
 
 
 def used(studio: Studio, prompt: str, positions: Mapping[str, float]) -> dict[str, float]:
@@ -63,7 +100,12 @@ def used(studio: Studio, prompt: str, positions: Mapping[str, float]) -> dict[st
 
 
 def follow(
-    studio: Studio, served: Served, live: bool, prompt: str, positions: Mapping[str, float], values: Sequence[Any]
+    studio: Studio,
+    served: Served,
+    live: bool,
+    prompt: str,
+    positions: Mapping[str, float],
+    values: Sequence[Any],
 ) -> list[Any]:
     """The picture at the sliders' new positions, with the seed kept: [gallery, said]."""
     if not live or studio.base is None:
@@ -73,7 +115,12 @@ def follow(
     except PerfusionError as error:
         return [gr.skip(), note(str(error), "problem")]
     if isinstance(made, Busy):
-        return [gr.skip(), note(f"The model is busy (“{made.title}”), so the picture does not follow the slider. Create puts it in the queue.")]
+        return [
+            gr.skip(),
+            note(
+                f"The model is busy (“{made.title}”), so the picture does not follow the slider. Create puts it in the queue."
+            ),
+        ]
     return [_gallery([made], served), ""]
 
 
@@ -97,15 +144,24 @@ def latest(studio: Studio, served: Served) -> Any:
     return gr.skip()
 
 
-def recent(studio: Studio, served: Served) -> Any:
-    """The last pictures made here, newest first."""
+def recent(studio: Studio, served: Served) -> list[Any]:
+    """The last pictures made here, newest first, under their heading."""
+    paths = recent_paths(studio)
+    return [
+        gr.HTML(visible=bool(paths)),
+        gr.Gallery(value=served.copies(paths), visible=bool(paths), selected_index=None),
+    ]
+
+
+def recent_paths(studio: Studio) -> list[Path]:
+    """The files of the last pictures, newest first."""
     paths = [
         Path(path)
         for job in reversed(studio.jobs())
         if job.kind == "generate" and not is_live(job)
         for path in job.result.get("paths", [])
     ]
-    return gr.Gallery(value=served.copies(paths[:RECENT]), visible=bool(paths))
+    return [path for path in paths if path.is_file()][:RECENT]
 
 
 def buttons(working: bool) -> list[Any]:

@@ -64,7 +64,9 @@ def _slider_group(
     prompt: str,
 ) -> None:
     if not mentions:
-        gr.HTML('<p class="quiet">Put a concept into the prompt and its slider appears here.</p>', js_on_load=None)
+        gr.HTML(
+            '<p class="quiet">Put a concept into the prompt and its slider appears here.</p>', js_on_load=None
+        )
         return
     written = fixed(prompt, mentions)
     sliders: dict[str, gr.Slider] = {}
@@ -77,11 +79,21 @@ def _slider_group(
             )
             continue
         sliders[name] = gr.Slider(
-            0, 100, value=positions.get(name, recommended(studio, name, lock)), step=1, interactive=True,
-            label=f"<{name}>", key=f"slider-{name}-{lock}", elem_classes="dose", elem_id=f"dose-{name}",
+            0,
+            100,
+            value=positions.get(name, recommended(studio, name, lock)),
+            step=1,
+            interactive=True,
+            label=f"<{name}>",
+            key=f"slider-{name}-{lock}",
+            elem_classes="dose",
+            elem_id=f"dose-{name}",
             preserved_by_key=[],
         )
-        gr.HTML('<div class="ends"><span>follows the prompt</span><span>faithful to the photos</span></div>', js_on_load=None)
+        gr.HTML(
+            '<div class="ends"><span>follows the prompt</span><span>faithful to the photos</span></div>',
+            js_on_load=None,
+        )
 
     def remember(before: dict[str, float], *values: float) -> dict[str, float]:
         return {**before, **dict(zip(sliders, values, strict=True))}
@@ -95,8 +107,13 @@ def _slider_group(
     for slider in inputs:
         slider.change(remember, [room.positions, *inputs], room.positions, **FAST)
         slider.input(
-            drag, [room.prompt, room.live, *inputs, *room.form], [room.gallery, room.said],
-            trigger_mode="always_last", concurrency_id="live", concurrency_limit=1, **QUIET,
+            drag,
+            [room.prompt, room.live, *inputs, *room.form],
+            [room.gallery, room.said],
+            trigger_mode="always_last",
+            concurrency_id="live",
+            concurrency_limit=1,
+            **QUIET,
         )
 
 

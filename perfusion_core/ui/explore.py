@@ -51,22 +51,66 @@ def render(studio: Studio, served: Served) -> ExploreRoom:
                     "a low one is faithful to the photos. Click a point to keep it.</p>",
                     js_on_load=None,
                 )
-                name = gr.Dropdown(names, value=names[0] if names else None, label="Concept", elem_id="explore-name")
+                name = gr.Dropdown(
+                    names, value=names[0] if names else None, label="Concept", elem_id="explore-name"
+                )
                 against = gr.Dropdown(
-                    [("one concept alone", ""), *names], value="", label="Against", elem_id="explore-against", interactive=True
+                    [("one concept alone", ""), *names],
+                    value="",
+                    label="Against",
+                    elem_id="explore-against",
+                    interactive=True,
                 )
                 prompt = gr.Textbox(
-                    explore_run.opening(names[0] if names else "", ""), label="Prompt", lines=2, max_length=2000, elem_id="explore-prompt"
+                    explore_run.opening(names[0] if names else "", ""),
+                    label="Prompt",
+                    lines=2,
+                    max_length=2000,
+                    elem_id="explore-prompt",
                 )
-                lock = gr.Radio([("Local lock", "local"), ("Global lock", "global")], value="local", label="Lock", elem_id="explore-lock")
+                lock = gr.Radio(
+                    [("Local lock", "local"), ("Global lock", "global")],
+                    value="local",
+                    label="Lock",
+                    elem_id="explore-lock",
+                )
                 with gr.Row():
-                    points = gr.Slider(3, 9, value=7, step=1, label="Points", info="on each side", elem_id="explore-points", min_width=140)
-                    seed = gr.Number(0, label="Seed", precision=0, minimum=0, elem_id="explore-seed", min_width=90)
+                    points = gr.Slider(
+                        3,
+                        9,
+                        value=7,
+                        step=1,
+                        label="Points",
+                        info="on each side",
+                        elem_id="explore-points",
+                        min_width=140,
+                    )
+                    seed = gr.Number(
+                        0, label="Seed", precision=0, minimum=0, elem_id="explore-seed", min_width=90
+                    )
             with gr.Row():
-                go = gr.Button("Draw the front", variant="primary", size="lg", elem_id="explore-go", elem_classes="key-go")
-                stop = gr.Button("Stop", size="lg", visible=False, scale=0, min_width=110, elem_id="explore-stop", elem_classes="key-stop")
+                go = gr.Button(
+                    "Draw the front",
+                    variant="primary",
+                    size="lg",
+                    elem_id="explore-go",
+                    elem_classes="key-go",
+                )
+                stop = gr.Button(
+                    "Stop",
+                    size="lg",
+                    visible=False,
+                    scale=0,
+                    min_width=110,
+                    elem_id="explore-stop",
+                    elem_classes="key-stop",
+                )
         with gr.Column(scale=7, min_width=320):
-            said = gr.HTML("" if names else note("Teach or import a concept first."), elem_id="explore-said", js_on_load=None)
+            said = gr.HTML(
+                "" if names else note("Teach or import a concept first."),
+                elem_id="explore-said",
+                js_on_load=None,
+            )
             board = gr.HTML("", elem_id="board", js_on_load=PICK)
     return ExploreRoom(name, against, prompt, lock, points, seed, go, stop, said, board, gr.State(""))
 
@@ -75,4 +119,3 @@ def listen(
     room: ExploreRoom, create: CreateRoom, rooms: gr.Tabs, studio: Studio, served: Served, demo: gr.Blocks
 ) -> None:
     explore_run.listen(room, create, rooms, studio, served, demo)
-

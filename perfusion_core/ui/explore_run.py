@@ -28,7 +28,9 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 def listen(
     room: ExploreRoom, create: CreateRoom, rooms: gr.Tabs, studio: Studio, served: Served, demo: gr.Blocks
 ) -> None:
-    def start(name: str, against: str, prompt: str, lock: str, points: float, seed: float) -> Iterator[list[Any]]:
+    def start(
+        name: str, against: str, prompt: str, lock: str, points: float, seed: float
+    ) -> Iterator[list[Any]]:
         """[said, board, go, stop, job]"""
         try:
             job = submit(studio, name or "", against or "", prompt or "", lock, int(points), int(seed or 0))
@@ -43,7 +45,7 @@ def listen(
             said += note(job.error or "It failed.", "problem")
         elif job.state == "stopped":
             said += note("Stopped.")
-        drawn = board(job, studio, served) if job.result.get("paths") else gr.skip()
+        drawn = board(job, served) if job.result.get("paths") else gr.skip()
         yield [said, drawn, *_working(False), ""]
 
     def stop(job_id: str) -> None:
@@ -60,18 +62,28 @@ def listen(
         except (PerfusionError, ValueError, IndexError) as error:
             return [note(str(error), "problem"), *handover.untouched(create)]
         kept = " and ".join(f"<{name}> at {bias:.2f}" for name, bias in biases.items())
-        return [note(f"Kept: {kept}.", "good"), *handover.point(create, prompt, seed, lock, biases, positions)]
+        return [
+            note(f"Kept: {kept}.", "good"),
+            *handover.point(create, prompt, seed, lock, biases, positions),
+        ]
 
     def refreshed() -> list[Any]:
         """The latest board, and the library's names: [board, name, against]"""
         found = names(studio)
         job = latest(studio)
-        drawn = board(job, studio, served) if job is not None else gr.skip()
-        return [drawn, gr.Dropdown(choices=found, **({"value": found[0]} if found else {})), gr.Dropdown(choices=[("one concept alone", ""), *found])]
+        drawn = board(job, served) if job is not None else gr.skip()
+        return [
+            drawn,
+            gr.Dropdown(choices=found, **({"value": found[0]} if found else {})),
+            gr.Dropdown(choices=[("one concept alone", ""), *found]),
+        ]
 
     room.go.click(
-        start, [room.name, room.against, room.prompt, room.lock, room.points, room.seed],
-        [room.said, room.board, room.go, room.stop, room.job], concurrency_limit=8, **QUIET,
+        start,
+        [room.name, room.against, room.prompt, room.lock, room.points, room.seed],
+        [room.said, room.board, room.go, room.stop, room.job],
+        concurrency_limit=8,
+        **QUIET,
     )
     room.stop.click(stop, room.job, None, queue=False, **QUIET)
     for field in (room.name, room.against):
@@ -109,7 +121,11 @@ def opening(name: str | None, against: str | None) -> str:
     """A prompt that names what is to be explored."""
     if not name:
         return ""
-    return f"a photo of <{name}> next to <{against}>" if against and against != name else f"a photo of <{name}> on the beach"
+    return (
+        f"a photo of <{name}> next to <{against}>"
+        if against and against != name
+        else f"a photo of <{name}> on the beach"
+    )
 
 
 def _working(now: bool) -> list[Any]:

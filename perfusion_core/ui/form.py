@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from perfusion_core.sampling.png import ForeignRecipe, ImageRecipe
 
 LARGEST_SEED = 2**31 - 1
-SCHEDULERS = {"The base model's own": "", "DDIM": "ddim", "Euler": "euler", "Euler ancestral": "euler-a", "DPM++ 2M": "dpm++"}
+SCHEDULERS = {
+    "The base model's own": "",
+    "DDIM": "ddim",
+    "Euler": "euler",
+    "Euler ancestral": "euler-a",
+    "DPM++ 2M": "dpm++",
+}
 # The form's fields after the prompt, in the order of the components.
 FIELDS = ("negative_prompt", "seed", "count", "steps", "guidance", "width", "height", "scheduler", "lock")
 

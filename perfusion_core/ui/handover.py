@@ -35,7 +35,12 @@ def concept(create: CreateRoom, name: str) -> list[Any]:
 
 
 def point(
-    create: CreateRoom, prompt: str, seed: int, lock: str, biases: Mapping[str, float], positions: Mapping[str, float]
+    create: CreateRoom,
+    prompt: str,
+    seed: int,
+    lock: str,
+    biases: Mapping[str, float],
+    positions: Mapping[str, float],
 ) -> list[Any]:
     """The prompt, seed and gate biases of one picture of a front or a grid."""
     form: list[Any] = [gr.skip() for _ in create.form]
@@ -51,5 +56,7 @@ def recipe(found: ImageRecipe | ForeignRecipe, studio: Studio) -> tuple[list[Any
     used = {one.name: one.bias for one in getattr(found, "concepts", [])}
     positions = {name: round(100 * bias_to_slider(bias, lock)) for name, bias in used.items()}
     known = mentioned(prompt, [entry.name for entry in studio.library.entries()])
-    missing = [f"<{name}> is not in the library: teach or import it first." for name in used if name not in known]
+    missing = [
+        f"<{name}> is not in the library: teach or import it first." for name in used if name not in known
+    ]
     return [gr.Tabs(selected="create"), without_numbers(prompt), *form, positions, time.time()], missing

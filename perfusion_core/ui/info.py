@@ -48,7 +48,13 @@ def render() -> InfoRoom:
                 "concept and its setting. Drop one to read it.</p>",
                 js_on_load=None,
             )
-            file = gr.File(label="A picture made here (PNG)", file_types=[".png"], height=132, elem_id="info-in", show_label=False)
+            file = gr.File(
+                label="A picture made here (PNG)",
+                file_types=[".png"],
+                height=132,
+                elem_id="info-in",
+                show_label=False,
+            )
         with gr.Column(scale=6, min_width=320):
             shown = gr.HTML("", elem_id="info-shown", js_on_load=None)
             load = gr.Button("Load into Create", variant="primary", visible=False, elem_id="info-load")
@@ -84,12 +90,23 @@ def listen(room: InfoRoom, create: CreateRoom, rooms: gr.Tabs, studio: Studio, s
 
 def described(found: ImageRecipe | ForeignRecipe, path: Path, served: Served) -> str:
     """A picture beside its recipe."""
-    rows = [(word, getattr(found, key)) for key, word in FACTS.items() if getattr(found, key, None) not in (None, "")]
+    rows = [
+        (word, getattr(found, key))
+        for key, word in FACTS.items()
+        if getattr(found, key, None) not in (None, "")
+    ]
     if found.width and found.height:
         rows.append(("Size", f"{found.width} × {found.height}"))
-    rows += [(f"<{one.name}>, a {one.superclass}", f"gate bias {one.bias:.2f}") for one in getattr(found, "concepts", [])]
+    rows += [
+        (f"<{one.name}>, a {one.superclass}", f"gate bias {one.bias:.2f}")
+        for one in getattr(found, "concepts", [])
+    ]
     lines = "".join(f"<div><dt>{escape(word)}</dt><dd>{escape(value)}</dd></div>" for word, value in rows)
-    other = "" if hasattr(found, "concepts") else note("Another tool made this picture: only what it wrote down can be loaded.")
+    other = (
+        ""
+        if hasattr(found, "concepts")
+        else note("Another tool made this picture: only what it wrote down can be loaded.")
+    )
     return (
         f'<section class="card info-card"><img src="{escape(served.url(path))}" alt="The picture"><div><p class="strong">{escape(found.prompt)}</p>'
         f'{other}<dl class="facts">{lines}</dl></div></section>'

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from perfusion_core.errors import PerfusionError
-from perfusion_core.ui import handover
+from perfusion_core.ui import again, handover
 from perfusion_core.ui.cards import card_grid, cards
 from perfusion_core.ui.details import details
 from perfusion_core.ui.words import note
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from perfusion_core.studio.app import Studio
     from perfusion_core.ui.create import CreateRoom
     from perfusion_core.ui.served import Served
+    from perfusion_core.ui.teach import TeachRoom
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class LibraryRoom:
     delete: gr.Button
     undo: gr.Button
     use: gr.Button
+    again: gr.Button
     export: gr.DownloadButton
     compact: gr.DownloadButton
     incoming: gr.UploadButton
@@ -46,37 +48,70 @@ class LibraryRoom:
 
 def render(studio: Studio, served: Served) -> LibraryRoom:
     with gr.Row(elem_classes="room-head"):
-        gr.HTML("<h2>Library</h2><p class='quiet'>Everything you have taught or imported. A concept is a small "
-                "file; give it to anyone who has the same base model.</p>", js_on_load=None)
-        incoming = gr.UploadButton("Import a concept", file_types=[".safetensors"], elem_id="import", scale=0, min_width=170)
-    import_name = gr.Textbox(label="That name is taken. Import it as", visible=False, submit_btn="Import", elem_id="import-name")
+        gr.HTML(
+            "<h2>Library</h2><p class='quiet'>Everything you have taught or imported. A concept is a small "
+            "file; give it to anyone who has the same base model.</p>",
+            js_on_load=None,
+        )
+        incoming = gr.UploadButton(
+            "Import a concept", file_types=[".safetensors"], elem_id="import", scale=0, min_width=170
+        )
+    import_name = gr.Textbox(
+        label="That name is taken. Import it as", visible=False, submit_btn="Import", elem_id="import-name"
+    )
     with gr.Row(elem_classes="said-row"):
         said = gr.HTML("", elem_id="library-said", js_on_load=None)
         undo = gr.Button("Undo", visible=False, size="sm", scale=0, elem_id="undo")
     with gr.Row(elem_id="library-body"):
         with gr.Column(scale=3, min_width=300):
             grid = card_grid(cards(studio.library, served), "library-cards")
-        with gr.Column(scale=2, min_width=300, visible=False, elem_classes="card", elem_id="library-panel") as panel:
+        with gr.Column(
+            scale=2, min_width=300, visible=False, elem_classes="card", elem_id="library-panel"
+        ) as panel:
             facts = gr.HTML("", js_on_load=None)
             with gr.Row():
                 use = gr.Button("Use in Create", variant="primary", elem_id="use-concept")
-                export = gr.DownloadButton("Export", elem_id="export")
+                teach_again = gr.Button("Teach again", elem_id="teach-again")
             name = gr.Textbox(label="Name", max_length=40, elem_id="concept-name")
             notes = gr.Textbox(label="Notes", lines=3, max_length=2000, elem_id="concept-notes")
             with gr.Row():
                 save = gr.Button("Save changes", elem_id="save-concept")
                 duplicate = gr.Button("Duplicate", elem_id="duplicate")
             with gr.Row():
+                export = gr.DownloadButton("Export", size="sm", elem_id="export")
                 compact = gr.DownloadButton("Export small (fp16)", size="sm", elem_id="export-small")
                 delete = gr.Button("Delete", size="sm", variant="stop", elem_id="delete-concept")
     return LibraryRoom(
-        grid, said, panel, facts, gr.State(""), gr.State(""), name, notes, save, duplicate, delete, undo, use,
-        export, compact, incoming, import_name, gr.State(""),
+        grid,
+        said,
+        panel,
+        facts,
+        gr.State(""),
+        gr.State(""),
+        name,
+        notes,
+        save,
+        duplicate,
+        delete,
+        undo,
+        use,
+        teach_again,
+        export,
+        compact,
+        incoming,
+        import_name,
+        gr.State(""),
     )
 
 
 def listen(
-    room: LibraryRoom, create: CreateRoom, rooms: gr.Tabs, studio: Studio, served: Served, demo: gr.Blocks
+    room: LibraryRoom,
+    create: CreateRoom,
+    teach: TeachRoom,
+    rooms: gr.Tabs,
+    studio: Studio,
+    served: Served,
+    demo: gr.Blocks,
 ) -> None:
     library = studio.library
     panel = [room.chosen, room.panel, room.facts, room.name, room.notes, room.export, room.compact]
@@ -88,7 +123,14 @@ def listen(
         if entry is None:
             return ["", gr.Column(visible=False), "", "", "", None, None]
         files = [str(_exported(studio, served, entry.name, small)) for small in (False, True)]
-        return [entry.name, gr.Column(visible=True), details(entry, studio, served), entry.name, entry.metadata.notes, *files]
+        return [
+            entry.name,
+            gr.Column(visible=True),
+            details(entry, studio, served),
+            entry.name,
+            entry.metadata.notes,
+            *files,
+        ]
 
     def page(chosen: str = "", said: str = "", undo: bool = False) -> list[Any]:
         return [cards(library, served, chosen), said, gr.Button(visible=undo), *opened(chosen)]
@@ -149,13 +191,23 @@ def listen(
     asked = [*everything, room.import_name, room.refused]
     room.incoming.upload(take, room.incoming, asked, **quiet)
     room.import_name.submit(take, [room.refused, room.import_name], asked, **quiet)
-    room.use.click(lambda name: handover.concept(create, name), room.chosen, handover.targets(create, rooms), **quiet)
+    room.use.click(
+        lambda name: handover.concept(create, name), room.chosen, handover.targets(create, rooms), **quiet
+    )
+    room.again.click(
+        lambda name: again.teach_again(studio, served, name),
+        room.chosen,
+        again.targets(teach, rooms),
+        **quiet,
+    )
     demo.load(lambda: cards(library, served), None, room.grid, **quiet)
 
 
 def _exported(studio: Studio, served: Served, name: str, small: bool) -> Path:
     entry = studio.library.get(name)
-    folder = served.folder / "exports" / f"{entry.id}-{int(entry.modified * 1000)}-{'fp16' if small else 'fp32'}"
+    folder = (
+        served.folder / "exports" / f"{entry.id}-{int(entry.modified * 1000)}-{'fp16' if small else 'fp32'}"
+    )
     target = folder / f"{entry.name}.safetensors"
     if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)

@@ -40,7 +40,7 @@ def build_page(studio: Studio, served: Served, readiness: Readiness) -> gr.Block
                 aside_part = aside.render(studio, readiness)
         create.listen(create_room, studio, served, demo)
         teach.listen(teach_room, create_room, rooms, studio, served, demo)
-        library.listen(library_room, create_room, rooms, studio, served, demo)
+        library.listen(library_room, create_room, teach_room, rooms, studio, served, demo)
         explore.listen(explore_room, create_room, rooms, studio, served, demo)
         info.listen(info_room, create_room, rooms, studio, served)
         settings.listen(settings_room, studio, readiness)

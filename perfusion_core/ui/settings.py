@@ -34,11 +34,20 @@ def render(studio: Studio) -> SettingsRoom:
                 js_on_load=None,
             )
             base = gr.Dropdown(
-                choices(studio), value=studio.settings.base, label="Base model", allow_custom_value=True, interactive=True, elem_id="base",
+                choices(studio),
+                value=studio.settings.base,
+                label="Base model",
+                allow_custom_value=True,
+                interactive=True,
+                elem_id="base",
             )
             models = gr.Textbox(
-                str(studio.settings.models_folder), label="Models folder", info="Folders and .safetensors files in it are offered above",
-                elem_id="models-folder", max_length=1000, interactive=True,
+                str(studio.settings.models_folder),
+                label="Models folder",
+                info="Folders and .safetensors files in it are offered above",
+                elem_id="models-folder",
+                max_length=1000,
+                interactive=True,
             )
             apply = gr.Button("Use it", variant="primary", elem_id="settings-apply")
             said = gr.HTML(unsupported(studio), elem_id="settings-said", js_on_load=None)
@@ -68,7 +77,13 @@ def listen(room: SettingsRoom, studio: Studio, readiness: Readiness) -> None:
         said = note(f"{readiness.name} is used from now on. Beside this you see when it is ready.", "good")
         return [gr.Dropdown(choices=choices(studio), value=wanted), said + unsupported(studio)]
 
-    room.apply.click(use, [room.base, room.models], [room.base, room.said], show_progress="hidden", api_visibility="private")
+    room.apply.click(
+        use,
+        [room.base, room.models],
+        [room.base, room.said],
+        show_progress="hidden",
+        api_visibility="private",
+    )
 
 
 def choices(studio: Studio) -> list[tuple[str, str]]:
@@ -88,8 +103,14 @@ def unsupported(studio: Studio) -> str:
 
 def _places(studio: Studio) -> str:
     settings = studio.settings
-    rows = [("Library and jobs", settings.home), ("Pictures", settings.outputs), ("Statistics and copies", settings.cache_folder)]
-    lines = "".join(f"<div><dt>{escape(word)}</dt><dd><code>{escape(path)}</code></dd></div>" for word, path in rows)
+    rows = [
+        ("Library and jobs", settings.home),
+        ("Pictures", settings.outputs),
+        ("Statistics and copies", settings.cache_folder),
+    ]
+    lines = "".join(
+        f"<div><dt>{escape(word)}</dt><dd><code>{escape(path)}</code></dd></div>" for word, path in rows
+    )
     return (
         f'<h2>Where things are</h2><dl class="facts places">{lines}</dl><p class="quiet">Set <code>PERFUSION_HOME</code> before the '
         "start to keep them elsewhere.</p><h2 class='later'>From another machine</h2><p class='quiet'>Start with "

@@ -23,7 +23,22 @@ element.addEventListener('click', (event) => {
 });
 """
 # Photos of anything else can be taught too; these are words every base model knows.
-KINDS = ["dog", "cat", "bird", "bear", "fish", "flower", "bag", "cup", "car", "toy", "house", "shoe", "teapot", "vase"]
+KINDS = [
+    "dog",
+    "cat",
+    "bird",
+    "bear",
+    "fish",
+    "flower",
+    "bag",
+    "cup",
+    "car",
+    "toy",
+    "house",
+    "shoe",
+    "teapot",
+    "vase",
+]
 SUFFIXES = [".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif", ".tif", ".tiff", ".bmp", ".gif"]
 
 
@@ -55,20 +70,38 @@ def render(studio: Studio, served: Served) -> TeachRoom:
     with gr.Row(elem_id="teach", elem_classes="two"):
         with gr.Column(scale=5, min_width=320):
             with gr.Column(elem_classes="card"):
-                gr.HTML("<h2>Photos</h2><p class='quiet'>One to eight of the same thing, from different sides.</p>", js_on_load=None)
+                gr.HTML(
+                    "<h2>Photos</h2><p class='quiet'>One to eight of the same thing, from different sides.</p>",
+                    js_on_load=None,
+                )
                 files = gr.File(
-                    label="Drop photos here, or click", file_count="multiple", file_types=SUFFIXES, height=104,
-                    elem_id="photos-in", show_label=False,
+                    label="Drop photos here, or click",
+                    file_count="multiple",
+                    file_types=SUFFIXES,
+                    height=104,
+                    elem_id="photos-in",
+                    show_label=False,
                 )
                 photos = gr.HTML("", elem_id="photos", js_on_load=CLICKS)
                 examples = gr.HTML(_examples(served), elem_id="examples", js_on_load=CLICKS)
                 said = gr.HTML("", elem_id="teach-said", js_on_load=None)
             with gr.Column(elem_classes="card"):
                 with gr.Row():
-                    name = gr.Textbox(label="Its name", placeholder="biscuit", max_length=40, elem_id="teach-name", min_width=120)
+                    name = gr.Textbox(
+                        label="Its name",
+                        placeholder="biscuit",
+                        max_length=40,
+                        elem_id="teach-name",
+                        min_width=120,
+                    )
                     kind = gr.Dropdown(
-                        KINDS, value=None, label="What kind of thing it is", allow_custom_value=True, elem_id="teach-kind",
-                        interactive=True, min_width=140,
+                        KINDS,
+                        value=None,
+                        label="What kind of thing it is",
+                        allow_custom_value=True,
+                        elem_id="teach-kind",
+                        interactive=True,
+                        min_width=140,
                     )
                 check = gr.HTML("", elem_id="kind-check", js_on_load=None)
                 with gr.Accordion("More", open=False):
@@ -83,21 +116,49 @@ def render(studio: Studio, served: Served) -> TeachRoom:
                 use = gr.Button("Use in Create", variant="primary", elem_id="teach-use", visible=False)
             result = gr.HTML("", elem_id="teach-result", js_on_load=None)
     return TeachRoom(
-        files, examples, photos, said, gr.State([]), name, kind, check, settings, go, card, stop, resume, save, use,
-        result, gr.State(""), gr.Timer(1.0),
+        files,
+        examples,
+        photos,
+        said,
+        gr.State([]),
+        name,
+        kind,
+        check,
+        settings,
+        go,
+        card,
+        stop,
+        resume,
+        save,
+        use,
+        result,
+        gr.State(""),
+        gr.Timer(1.0),
     )
 
 
 def _settings() -> list[Any]:
-    steps = gr.Slider(0, 1000, value=0, step=10, label="Steps", info="0: what suits the base model", elem_id="teach-steps")
-    flip = gr.Checkbox(True, label="Mirror photos too", info="Off for things whose left and right differ, such as text", elem_id="teach-flip")
+    steps = gr.Slider(
+        0, 1000, value=0, step=10, label="Steps", info="0: what suits the base model", elem_id="teach-steps"
+    )
+    flip = gr.Checkbox(
+        True,
+        label="Mirror photos too",
+        info="Off for things whose left and right differ, such as text",
+        elem_id="teach-flip",
+    )
     mask = gr.Radio(
-        [("Learn from the subject", "auto"), ("Learn from whole photos", "none")], value="auto", label="What is learned from",
+        [("Learn from the subject", "auto"), ("Learn from whole photos", "none")],
+        value="auto",
+        label="What is learned from",
         elem_id="teach-mask",
     )
     keys = gr.Radio(
-        [("Locked, as in the paper", "locked"), ("Trained", "trained")], value="locked", label="Keys",
-        info="Locked keys hold the attention of the kind of thing", elem_id="teach-keys",
+        [("Locked, as in the paper", "locked"), ("Trained", "trained")],
+        value="locked",
+        label="Keys",
+        info="Locked keys hold the attention of the kind of thing",
+        elem_id="teach-keys",
     )
     seed = gr.Number(0, label="Seed", precision=0, minimum=0, elem_id="teach-seed")
     return [steps, flip, mask, keys, seed]

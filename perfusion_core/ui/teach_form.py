@@ -45,7 +45,11 @@ def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
         found = example_set(str(event.pick))
         if found is None:
             return [gr.skip()] * 5
-        return [*shown(stage(studio, list(found.photos)), []), free_name(studio, found.name), found.superclass]
+        return [
+            *shown(stage(studio, list(found.photos)), []),
+            free_name(studio, found.name),
+            found.superclass,
+        ]
 
     def remove(staged: list[Staged], event: gr.EventData) -> list[Any]:
         left = [one for k, one in enumerate(staged) if str(k) != str(event.pick)]
@@ -85,12 +89,21 @@ def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
     look = [room.staged, room.photos, room.check]
     seen = [room.staged, room.kind, room.settings[2]]
     once: dict[str, Any] = {**QUIET, "concurrency_id": "masks", "concurrency_limit": 1}
-    room.files.upload(take, [room.files, room.staged], [*photos, room.files], **QUIET).then(masks, seen, look, **once)
-    room.examples.click(example, None, [*photos, room.name, room.kind], **QUIET).then(masks, seen, look, **once)
+    room.files.upload(take, [room.files, room.staged], [*photos, room.files], **QUIET).then(
+        masks, seen, look, **once
+    )
+    room.examples.click(example, None, [*photos, room.name, room.kind], **QUIET).then(
+        masks, seen, look, **once
+    )
     room.photos.click(remove, room.staged, photos, **QUIET)
     room.kind.input(masks, seen, look, trigger_mode="always_last", **once)
     room.settings[2].input(masks, seen, look, **once)
-    room.go.click(teach, [room.staged, room.name, room.kind, *room.settings], [room.said, room.card, room.result], **QUIET)
+    room.go.click(
+        teach,
+        [room.staged, room.name, room.kind, *room.settings],
+        [room.said, room.card, room.result],
+        **QUIET,
+    )
 
 
 def chosen_settings(values: Any) -> dict[str, Any]:
@@ -112,7 +125,11 @@ def thumbnails(staged: list[Staged], served: Served) -> str:
         for k, one in enumerate(staged)
     )
     masked = any(one.masked for one in staged)
-    words = "What is paled is not learned from." if masked else "Square and upright, as they will be learned from."
+    words = (
+        "What is paled is not learned from."
+        if masked
+        else "Square and upright, as they will be learned from."
+    )
     return f'<div class="photos">{figures}</div><p class="quiet">{words}</p>'
 
 

@@ -133,17 +133,26 @@ def _figures(now: TeachProgress) -> str:
     if now.scores:
         last = now.scores[-1]
         rows += [("Like the photos", f"{last.image:.3f}"), ("Like the prompt", f"{last.text:.3f}")]
-    return '<dl class="figures">' + "".join(f"<div><dt>{word}</dt><dd>{value}</dd></div>" for word, value in rows) + "</dl>"
+    return (
+        '<dl class="figures">'
+        + "".join(f"<div><dt>{word}</dt><dd>{value}</dd></div>" for word, value in rows)
+        + "</dl>"
+    )
 
 
 def _previews(now: TeachProgress, served: Served) -> str:
     """Previews: a row for each checkpoint, a column for each prompt, the latest row first."""
     if not now.previews:
         return ""
-    rows = "".join(_preview_row(step, now.previews[step], served) for step in sorted(now.previews, reverse=True))
+    rows = "".join(
+        _preview_row(step, now.previews[step], served) for step in sorted(now.previews, reverse=True)
+    )
     return f'<div class="previews" role="group" aria-label="Previews">{rows}</div>'
 
 
 def _preview_row(step: int, paths: list[Path], served: Served) -> str:
-    cells = "".join(f'<img src="{escape(served.url(path))}" alt="Preview after {step} steps" loading="lazy">' for path in paths)
+    cells = "".join(
+        f'<img src="{escape(served.url(path))}" alt="Preview after {step} steps" loading="lazy">'
+        for path in paths
+    )
     return f'<div class="preview-row"><span class="quiet">{step}</span><div>{cells}</div></div>'

@@ -48,7 +48,8 @@ def test_the_picture_follows_a_dragged_slider_with_the_seed_kept(app: RunningApp
     page.mouse.move(box["x"] + box["width"] * 0.97, box["y"] + box["height"] / 2, steps=8)
     page.mouse.up()
     page.wait_for_function(
-        "before => !document.querySelector('#gallery img').src.endsWith(before)", arg=before.rsplit("/", 1)[0][-20:]
+        "before => !document.querySelector('#gallery img').src.endsWith(before)",
+        arg=before.rsplit("/", 1)[0][-20:],
     )
     page.wait_for_function("() => document.querySelector('#gallery img').src.includes('seed0')")
     page.wait_for_timeout(1500)  # the newest position may still be drawn

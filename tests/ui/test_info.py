@@ -15,8 +15,16 @@ def test_the_recipe_of_a_dropped_picture_is_loaded_into_create(app: RunningApp, 
 
     used = UsedConcept(name="mug", superclass="cup", content_hash="0" * 64, bias=0.4, temperature=0.15)
     recipe = ImageRecipe(
-        prompt="a sketch of <mug:0.4>", seed=77, steps=9, guidance=3.0, width=128, height=128, scheduler="ddim",
-        concepts=[used], base="pocket", base_fingerprint="f",
+        prompt="a sketch of <mug:0.4>",
+        seed=77,
+        steps=9,
+        guidance=3.0,
+        width=128,
+        height=128,
+        scheduler="ddim",
+        concepts=[used],
+        base="pocket",
+        base_fingerprint="f",
     )
     path = save_png(Image.new("RGB", (128, 128)), recipe, tmp_path / "made.png")
     app.open(page, "Image info")
