@@ -98,7 +98,7 @@ def main() -> None:
             with torch.set_grad_enabled(not options.decoder_only):
                 hidden = vae.encode(true).latent_dist
             made = vae.decode(hidden.sample()).sample
-        loss = reconstruction_loss(made.float(), true, options.edges)
+        loss = reconstruction_loss(made.float(), true, options.edges, weighted=options.decoder_only)
         if not options.decoder_only:
             loss = loss + options.kl * hidden.kl().mean() / hidden.mean[0].numel()
         vae.zero_grad(set_to_none=True)

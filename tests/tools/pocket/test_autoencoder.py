@@ -24,6 +24,16 @@ def test_loss_is_zero_only_for_the_same_picture_and_edges_weigh_more_when_asked(
     assert reconstruction_loss(made, true, edges=1.0) > reconstruction_loss(made, true, edges=0.1) > 0
 
 
+def test_weighted_loss_counts_an_error_on_detail_more_than_on_even_ground() -> None:
+    true = torch.zeros(1, 3, 64, 64)
+    true[..., :32:2] = 1.0
+    on_detail, on_even = true.clone(), true.clone()
+    on_detail[..., 8:16, 8:16] += 0.1
+    on_even[..., 8:16, 48:56] += 0.1
+    losses = [reconstruction_loss(made, true, edges=0.0, weighted=True) for made in (on_detail, on_even)]
+    assert losses[0] > 1.5 * losses[1]
+
+
 def test_latents_are_sixteen_square_and_scaled() -> None:
     torch.manual_seed(0)
     vae, images = build(widths=(8, 8, 8, 8)).eval(), torch.rand(9, 3, 128, 128)
