@@ -29,7 +29,7 @@ def build(
 
 
 def detail(true: Tensor) -> Tensor:
-    """Where there is something to see: 1 on even areas up to 5 on fine detail; (n, 3, h, w) -> (n, 1, h, w)."""
+    """Where there is something to see: 1 on even areas to 5 on fine detail; (n, 3, h, w) -> (n, 1, h, w)."""
     contrast = (true - F.avg_pool2d(true, 9, 1, 4, count_include_pad=False)).abs().mean(1, keepdim=True)
     return 1 + 4 * (F.avg_pool2d(contrast, 5, 1, 2) / 0.2).clamp(max=1)
 
