@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import webbrowser
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfusion_core.errors import PerfusionError
 from perfusion_core.studio.app import Studio
+from perfusion_core.studio.first_visit import welcome
 from perfusion_core.studio.preferences import preferred
 from perfusion_core.studio.readiness import Readiness
 from perfusion_core.ui.security import (
@@ -43,8 +45,11 @@ def launch(
     space = hosted_space()
     require_password_outside(host, pair, hosted=space is not None)
     settings = preferred(replace(settings, outputs=settings.home / "outputs"))
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service that is stopped ends as with Ctrl-C
     studio = Studio(settings)
     studio.start()
+    welcome(studio.library)
     try:
         readiness = Readiness(studio)
         demo = _build(studio, readiness)

@@ -81,7 +81,6 @@ def render(studio: Studio, served: Served) -> ExploreRoom:
                         value=7,
                         step=1,
                         label="Points",
-                        info="on each side",
                         elem_id="explore-points",
                         min_width=140,
                     )

@@ -92,15 +92,17 @@ def picture(page: Page) -> str:
 
 def created(page: Page, press: str = "Control+Enter") -> str:
     """Ask for a picture and wait for it."""
-    before = page.locator("#gallery img").count() and picture(page)
+    before = picture(page) if page.locator("#gallery img").count() else ""
     page.locator("#prompt textarea").press(press)
-    page.wait_for_function(
-        "before => { const found = document.querySelector('#gallery img'); return found && found.src !== before; }",
-        arg=_absolute(page, before),
-    )
+    changed(page, before)
     page.wait_for_selector("#go:not([disabled])")
     return picture(page)
 
 
-def _absolute(page: Page, source: str | int) -> str:
-    return str(page.evaluate("source => source ? new URL(source, document.baseURI).href : ''", source or ""))
+def changed(page: Page, before: str) -> None:
+    """Wait until another picture than `before` is shown."""
+    script = """before => {
+        const found = document.querySelector('#gallery img');
+        return found && found.getAttribute('src') !== before;
+    }"""
+    page.wait_for_function(script, arg=before)

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urljoin
 import pytest
 
 from perfusion_core.sampling.png import read_recipe
-from tests.ui.running_app import RunningApp, created, picture
+from tests.ui.running_app import RunningApp, changed, created, enter, picture
 
 pytestmark = pytest.mark.browser
 
@@ -47,11 +47,7 @@ def test_the_picture_follows_a_dragged_slider_with_the_seed_kept(app: RunningApp
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.97, box["y"] + box["height"] / 2, steps=8)
     page.mouse.up()
-    page.wait_for_function(
-        "before => !document.querySelector('#gallery img').src.endsWith(before)",
-        arg=before.rsplit("/", 1)[0][-20:],
-    )
-    page.wait_for_function("() => document.querySelector('#gallery img').src.includes('seed0')")
+    changed(page, before)
     page.wait_for_timeout(1500)  # the newest position may still be drawn
     found = read_recipe(_newest(app.home / "cache" / "live-pictures"))
     assert found.seed == read_recipe(app.home / "outputs" / Path(unquote(before)).name).seed
@@ -69,8 +65,6 @@ def test_a_prompt_with_an_unknown_concept_says_so_beside_the_picture(app: Runnin
 
 def test_every_room_fits_a_phone(app: RunningApp, page) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
-    from tests.ui.running_app import enter
-
     app.open(page)
     for room in ("Create", "Teach", "Library", "Explore", "Image info", "Settings"):
         enter(page, room)
