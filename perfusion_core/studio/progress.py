@@ -56,7 +56,9 @@ def latest_teaching(studio: Studio) -> Job | None:
 
 
 def teach_progress(studio: Studio, job: Job) -> TeachProgress:
-    """The progress of a teaching job from its events. A step done again after a crash replaces what it said before."""
+    """The progress of a teaching job from its events. A step done again after a crash replaces what it said
+    before.
+    """
     found = TeachProgress(job)
     facts: dict[str, Any] = {"stage": "", "step": 0, "total": 0, "seconds": 0.0, "eta": None}
     for event in studio.events(job.id):
@@ -78,7 +80,12 @@ def teach_progress(studio: Studio, job: Job) -> TeachProgress:
         if event.get("previews"):
             found.previews[int(event["step"])] = [Path(path) for path in event["previews"]]
     return TeachProgress(
-        job, losses=found.losses, scores=found.scores, previews=found.previews, warnings=list(dict.fromkeys(found.warnings)), **facts
+        job,
+        losses=found.losses,
+        scores=found.scores,
+        previews=found.previews,
+        warnings=list(dict.fromkeys(found.warnings)),
+        **facts,
     )
 
 

@@ -16,10 +16,14 @@ if TYPE_CHECKING:
 
 
 def save_now(studio: Studio, job: Job) -> LibraryEntry:
-    """The best checkpoint of a teaching as a concept of its own, called `<name>-so-far`. Raises `LibraryError`."""
+    """The best checkpoint of a teaching as a concept of its own, called `<name>-so-far`. Raises
+    `LibraryError`.
+    """
     file = Path(str(job.request.get("folder", ""))) / "run" / "best.safetensors"
     if not file.is_file():
-        raise LibraryError("Nothing has been learned yet. Wait for the first checkpoint, or start the teaching.")
+        raise LibraryError(
+            "Nothing has been learned yet. Wait for the first checkpoint, or start the teaching."
+        )
     concept = load_concept(file)
     taken = {entry.name for entry in studio.library.entries()}
     stem = f"{concept.name[: MAX_NAME_LENGTH - 11]}-so-far"

@@ -23,7 +23,9 @@ KEPT = 200
 
 @dataclass(frozen=True)
 class Staged:
-    """One photo: where the original is, what it was called, and its thumbnail. `masked` says what that shows."""
+    """One photo: where the original is, what it was called, and its thumbnail. `masked` says what that
+    shows.
+    """
 
     source: str
     name: str
@@ -33,7 +35,9 @@ class Staged:
 
 
 def stage(studio: Studio, sources: Sequence[Path]) -> list[Staged]:
-    """Check photos and make upright square thumbnails. Raises `PhotoError` naming the photo that is refused."""
+    """Check photos and make upright square thumbnails. Raises `PhotoError` naming the photo that is
+    refused.
+    """
     from perfusion_core.training.photos import load_photos
 
     photos = load_photos([str(path) for path in sources])
@@ -47,7 +51,8 @@ def stage(studio: Studio, sources: Sequence[Path]) -> list[Staged]:
 
 
 def with_masks(studio: Studio, staged: Sequence[Staged], superclass: str) -> tuple[list[Staged], str]:
-    """The same photos, cropped around the subject and with what is not it paled; and a note when it was not found.
+    """The same photos, cropped around the subject and with what is not it paled; and a note when it was not
+    found.
 
     Needs the base model; without a segmenter the photos stay as they are and the note says so.
     """
@@ -90,9 +95,9 @@ def _save(studio: Studio, image: Image.Image) -> Path:
         path = folder / f"{uuid.uuid4().hex[:16]}.png"
         small.save(path)
     except OSError as error:
-        raise PerfusionError(f"The photo cannot be shown: {folder} cannot be written ({error.strerror}).") from None
+        raise PerfusionError(
+            f"The photo cannot be shown: {folder} cannot be written ({error.strerror})."
+        ) from None
     for old in sorted(folder.glob("*.png"), key=lambda found: found.stat().st_mtime)[:-KEPT]:
         old.unlink(missing_ok=True)
     return path
-
-
