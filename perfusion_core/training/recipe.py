@@ -59,12 +59,13 @@ class Recipe:
     """Settings of one teaching.
 
     steps: optimizer steps; each sees `batch_size * accumulation` examples. value_rate, embedding_rate:
-    learning rates of o*_V and of the word embedding; warmup: steps over which both rise to that. decay:
-    what i* keeps of itself at an optimizer step. bias, temperature, removal: the gate while training;
-    inference_temperature: the gate's temperature stored for drawing. keys "trained" learns o*_K too (the
-    paper's ablation). resolution in pixels. flip: also learn from mirrored photos (off for subjects whose
-    sides differ). checkpoint_every: steps between checkpoints, each scored on `validation_prompts` drawn in
-    `validation_steps` denoising steps.
+    learning rates of o*_V and of the word embedding; warmup: steps over which both rise to that. clarity:
+    weight of keeping the concept's word apart from its neighbours, 0 for not at all (see clarity.py).
+    decay: what i* keeps of itself at an optimizer step. bias, temperature, removal: the gate while
+    training; inference_temperature: the gate's temperature stored for drawing. keys "trained" learns o*_K
+    too (the paper's ablation). resolution in pixels. flip: also learn from mirrored photos (off for
+    subjects whose sides differ). checkpoint_every: steps between checkpoints, each scored on
+    `validation_prompts` drawn in `validation_steps` denoising steps.
     """
 
     steps: int = 400
@@ -73,6 +74,7 @@ class Recipe:
     value_rate: float = 0.03
     embedding_rate: float = 0.006
     warmup: int = 0
+    clarity: float = 0.0
     decay: float = 0.99
     bias: float = 0.75
     temperature: float = 0.1
@@ -206,6 +208,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("value_rate", 0.0, 1.0),
     ("embedding_rate", 0.0, 1.0),
     ("warmup", 0, 10_000),
+    ("clarity", 0.0, 1000.0),
     ("decay", 0.0, 0.9999),
     ("bias", -10.0, 10.0),
     ("temperature", 0.001, 10.0),

@@ -19,6 +19,7 @@ from perfusion_core.concept import Concept, validate_name
 from perfusion_core.errors import TrainingError
 from perfusion_core.model.text import PromptEncoder
 from perfusion_core.training.checkpoint import RunState, identity_of, not_finite, restore, save, save_concepts
+from perfusion_core.training.clarity import clarity_loss, pick_contexts
 from perfusion_core.training.events import Kind, Preview, Score, Scored, TrainEvent
 from perfusion_core.training.examples import draw, encode_examples, first_prompts
 from perfusion_core.training.learned import begin, concept_of, concept_tokens, settled
@@ -126,20 +127,25 @@ def train(
             # One optimizer step.
             with clock.step(), torch.enable_grad(), checkpointed(base, recipe):
                 batch = draw(examples, recipe, placeholder, schedule.timesteps, generator)
-                encoded = encoder.encode(
-                    batch.prompts, {name: learned}, superclass=False
-                )  # the distinct ones, once
-                tokens = concept_tokens(encoded, name).detach()[batch.rows]  # (B, D)
+                contexts = pick_contexts(placeholder, generator) if recipe.clarity else ()
+                # The distinct templates, each once.
+                encoded = encoder.encode([*batch.prompts, *contexts], {name: learned}, superclass=False)
+                shown = slice(len(batch.prompts))
+                tokens = concept_tokens(encoded, name).detach()[shown][batch.rows]  # (B, D)
                 learned.average(tokens.mean(dim=0), recipe.decay)
                 # The denoiser's gradients are gathered on the encodings; the text encoder is walked back
                 # once.
-                encoding = encoded.encoding.detach().to(base.device).requires_grad_()  # (M, T, D)
+                encoding = encoded.encoding[shown].detach().to(base.device).requires_grad_()  # (M, T, D)
                 optimizer.zero_grad(set_to_none=True)
                 loss = gather_gradients(
                     base, learned, encoding, batch, inverse_covariance, schedule, scaler, recipe
                 )
                 assert encoding.grad is not None
-                encoded.encoding.backward(encoding.grad.to(encoded.encoding.device))
+                gradients = [(encoded.encoding[shown], encoding.grad.to(encoded.encoding.device))]
+                if recipe.clarity:
+                    unclear = clarity_loss(encoded, name, learned.target_input, inverse_covariance)
+                    gradients.append((unclear, scaler.scale(torch.full_like(unclear, recipe.clarity))))
+                torch.autograd.backward(*zip(*gradients, strict=True))
                 set_rates(optimizer, recipe, state.step)
                 scaler.step(optimizer)
                 scaler.update()
