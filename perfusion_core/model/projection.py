@@ -98,6 +98,11 @@ class EditedProjection(nn.Module):
     def bias(self) -> Any:
         return self.base.bias
 
+    @property
+    def context(self) -> EditContext | None:
+        """What the edit does to the batch at hand; None while it does nothing."""
+        return self._state.context
+
     def forget(self) -> None:
         """Let go of the kept output."""
         self._kept = None

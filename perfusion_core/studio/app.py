@@ -111,6 +111,17 @@ class Studio:
         title = f"<{names[0]}> against <{names[1]}>: {request.prompt}"
         return self._submit("grid", title, request, base, out, more)
 
+    def submit_acting(self, source: Path, *, base: str | None = None) -> Job:
+        """Queue the maps of where each concept acted in an image made here. The result has "maps" by name.
+
+        Raises `PerfusionError` when the image has no recipe, or names no concept.
+        """
+        from perfusion_core.studio.acting import check_source
+
+        recipe = check_source(source)
+        asked: Json = {"source": str(source.absolute()), "base": base or self.settings.base}
+        return self._worker.submit("acting", f"Where it acted: {recipe.prompt}", asked)
+
     def stop(self, job_id: str) -> Job:
         return self._worker.stop(job_id)
 

@@ -27,6 +27,7 @@ def handlers(library: Library, bases: Bases) -> dict[Kind, Handler]:
         "generate": lambda context: _generate(library, bases, context),
         "front": lambda context: _front(library, bases, context),
         "grid": lambda context: _grid(library, bases, context),
+        "acting": lambda context: _acting(library, bases, context),
     }
 
 
@@ -146,6 +147,15 @@ def _grid(library: Library, bases: Bases, context: JobContext) -> Json:
         "warnings": list(made.warnings),
     }
     return _result(result, made.stopped)
+
+
+def _acting(library: Library, bases: Bases, context: JobContext) -> Json:
+    from perfusion_core.studio.acting import draw_acting
+
+    asked = context.job.request
+    loaded = bases.get(asked["base"])
+    maps = draw_acting(library, loaded, Path(asked["source"]), context.folder, on_step=_progress(context))
+    return {"maps": {name: str(path) for name, path in maps.items()}}
 
 
 def _result(result: Json, stopped: bool) -> Json:

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from perfusion_core.errors import PerfusionError
 from perfusion_core.files import write_atomic
 
-Kind = Literal["teach", "generate", "front", "grid"]
+Kind = Literal["teach", "generate", "front", "grid", "acting"]
 State = Literal["queued", "running", "stopping", "stopped", "interrupted", "failed", "done"]
 
 UNFINISHED: tuple[State, ...] = ("queued", "running", "stopping")
