@@ -176,6 +176,91 @@ STABLE_DIFFUSION: dict[str, Any] = {
 
 # For the bundled small model.
 POCKET: dict[str, Any] = {
+    "steps": 50,
+    "batch_size": 8,
+    "value_rate": 0.015,
+    "embedding_rate": 0.003,
+    "clarity": 0.02,
+    "decay": 0.8,
+    "bias": 0.75,
+    "temperature": 0.1,
+    "checkpoint_every": 10,
+    "validation_steps": 10,
+}
+
+SMALL_TEXT_WIDTH
+        settings = dict(POCKET) if small else dict(STABLE_DIFFUSION) | _fitting(memory)
+        chosen: dict[str, Any] = settings | {"resolution": description.image_size} | overrides
+        recipe = cls(**chosen).validated()
+        if "steps" in overrides and "decay" not in overrides:
+            lag = (1 - settings["decay"]) * settings["steps"]
+            recipe = recipe.changed(decay=max(0.0, 1 - lag / recipe.steps))
+        return recipe
+
+    def validated(self) -> Recipe:
+        """Itself, or a TrainingError that names the setting and what it may be."""
+        for name, low, high in _RANGES:
+            value = getattr(self, name)
+            whole = name in _WHOLE
+            if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+                raise TrainingError(f"{name} must be a {'whole ' if whole else ''}number, not {value!r}.")
+            if not low <= value <= high:
+                raise TrainingError(f"{name} is {value}; choose a value from {low} to {high}.")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise TrainingError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(choices)}.")
+        for name in ("flip", "gradient_checkpointing"):
+            if not isinstance(getattr(self, name), bool):
+                raise TrainingError(f"{name} is {getattr(self, name)!r}; choose true or false.")
+        for name in ("templates", "validation_prompts"):
+            for line in getattr(self, name):
+                if line.count(PLACE) != 1 or any(sign in line for sign in "\n<>|"):
+                    raise TrainingError(
+                        f"{name}: write {PLACE} once for the concept, on one line without < > |, in {line!r}."
+                    )
+            if len(_JOINT.join(getattr(self, name))) > MAX_PROMPTS_LENGTH:
+                raise TrainingError(
+                    f"{name} are longer than {MAX_PROMPTS_LENGTH} letters together. Use fewer."
+                )
+        if not self.templates:
+            raise TrainingError("templates is empty. Give at least one, for example “a photo of a {}”.")
+        return self
+
+    def changed(self, **changes: Any) -> Recipe:
+        """A checked copy with some settings replaced."""
+        return replace(self, **changes).validated()
+
+    def to_dict(self) -> dict[str, Setting]:
+        """Plain settings for a concept file; lists of prompts become one line of text."""
+        return {k: _JOINT.join(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> Recipe:
+        """The reverse of `to_dict`; missing settings take their defaults. Raises TrainingError."""
+        unknown = sorted(set(settings) - set(_names()))
+        if unknown:
+            raise TrainingError(f"There is no setting {unknown[0]!r}. Settings are: {', '.join(_names())}.")
+        read = dict(settings)
+        for name in ("templates", "validation_prompts"):
+            if isinstance(read.get(name), str):
+                read[name] = tuple(line for line in read[name].split(_JOINT) if line)
+        return cls(**read).validated()
+
+
+# The paper's settings for Stable Diffusion 1.x.
+STABLE_DIFFUSION: dict[str, Any] = {
+    "steps": 400,
+    "batch_size": 16,
+    "value_rate": 0.03,
+    "embedding_rate": 0.006,
+    "decay": 0.99,
+    "bias": 0.75,
+    "temperature": 0.1,
+    "checkpoint_every": 25,
+}
+
+# For the bundled small model.
+POCKET: dict[str, Any] = {
     "steps": 60,
     "batch_size": 8,
     "value_rate": 0.01,
