@@ -46,7 +46,9 @@ def launch(
     require_password_outside(host, pair, hosted=space is not None)
     settings = preferred(replace(settings, outputs=settings.home / "outputs"))
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service that is stopped ends as with Ctrl-C
+        signal.signal(
+            signal.SIGTERM, signal.default_int_handler
+        )  # a service that is stopped ends as with Ctrl-C
     studio = Studio(settings)
     studio.start()
     welcome(studio.library)

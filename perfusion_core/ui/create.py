@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from perfusion_core.studio.mentions import mentioned
-from perfusion_core.ui import create_pictures, create_prompt
+from perfusion_core.ui import create_acting, create_pictures, create_prompt
 from perfusion_core.ui.form import SCHEDULERS
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class CreateRoom:
     stop: gr.Button
     said: gr.HTML
     gallery: gr.Gallery
+    look: gr.Button
+    acting: gr.Gallery
     recent_head: gr.HTML
     recent: gr.Gallery
     compare: gr.Accordion
@@ -49,6 +51,7 @@ class CreateRoom:
     job: gr.State
     applied: gr.State
     picks: gr.State
+    chosen: gr.State
 
 
 def render(studio: Studio, served: Served) -> CreateRoom:
@@ -124,6 +127,19 @@ def render(studio: Studio, served: Served) -> CreateRoom:
                 height="auto",
                 container=False,
             )
+            look = gr.Button("Where each concept acted", size="sm", elem_id="look", visible=False)
+            acting = gr.Gallery(
+                show_label=False,
+                elem_id="acting",
+                columns=2,
+                fit_columns=False,
+                object_fit="contain",
+                interactive=False,
+                container=False,
+                buttons=["download"],
+                height="auto",
+                visible=False,
+            )
             recent_head = gr.HTML("<h2>Lately</h2>", elem_id="recent-head", js_on_load=None, visible=False)
             recent = gr.Gallery(
                 show_label=False,
@@ -158,6 +174,8 @@ def render(studio: Studio, served: Served) -> CreateRoom:
         stop,
         said,
         gallery,
+        look,
+        acting,
         recent_head,
         recent,
         compare,
@@ -167,6 +185,7 @@ def render(studio: Studio, served: Served) -> CreateRoom:
         gr.State(""),
         gr.State(0.0),
         gr.State([]),
+        gr.State(0),
     )
 
 
@@ -220,3 +239,4 @@ def _more() -> list[Any]:
 def listen(room: CreateRoom, studio: Studio, served: Served, demo: gr.Blocks) -> None:
     create_prompt.listen(room, studio, served, demo)
     create_pictures.listen(room, studio, served, demo)
+    create_acting.listen(room, studio, served)
