@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,10 +10,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+import perfusion_core.model.single_file as single_file
 from perfusion_core.errors import BaseModelError
 from perfusion_core.model.base import load_base
 from perfusion_core.model.single_file import checkpoint_kind, clip_tokenizer, set_prediction_type
+from tests.ldm_checkpoint import Layout
 
+FEW_WORDS = 600
 UNET = "model.diffusion_model."
 READS = UNET + "input_blocks.{}.1.transformer_blocks.0.attn2.to_k.weight"
 
@@ -99,3 +104,46 @@ def test_what_a_denoiser_predicts_is_found_at_the_noisiest_step(
     set_prediction_type(SimpleNamespace(unet=unet, scheduler=scheduler))
     assert found == {"prediction_type": expected}
     assert unet.config.sample_size == size
+
+
+def small_configs(folder: Path, kind: str) -> None:
+    """The shipped configurations with fewer channels and layers, everything else as it is."""
+    shutil.copytree(single_file.CONFIGS, folder)
+    for part, changes in {
+        "unet": {"block_out_channels": [32, 64, 128, 128], "attention_head_dim": 8},
+        "vae": {"block_out_channels": [32, 64, 128, 128]},
+        "text_encoder": {"num_hidden_layers": 1, "intermediate_size": 16, "vocab_size": FEW_WORDS},
+    }.items():
+        path = folder / kind / part / "config.json"
+        path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), **changes}), "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("kind", "layout"),
+    [
+        ("sd1", Layout(32, 768, 1, 16, FEW_WORDS, 32)),
+        ("sd2", Layout(32, 1024, 1, 16, FEW_WORDS, 32, second=True)),
+    ],
+)
+def test_a_checkpoint_of_the_original_format_is_loaded_without_a_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, layout: Layout
+) -> None:
+    small_configs(tmp_path / "configs", kind)
+    monkeypatch.setattr(single_file, "CONFIGS", tmp_path / "configs")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    generator = torch.Generator().manual_seed(0)
+    weights = layout.build(lambda shape: 0.02 * torch.randn(shape, generator=generator))
+    save_file(weights, tmp_path / "model.safetensors")
+    base = load_base(tmp_path / "model.safetensors", device="cpu")
+    assert base.id == "model"
+    assert len(base.description.attention_paths) == 16
+    assert base.description.text_width == layout.text_width
+    expected = weights[UNET + "input_blocks.1.1.transformer_blocks.0.attn2.to_v.weight"]
+    first = base.unet.get_submodule("down_blocks.0.attentions.0.transformer_blocks.0.attn2")
+    assert torch.equal(first.to_v.weight, expected)
+    words = next(value for name, value in weights.items() if name.endswith("token_embedding.weight"))
+    assert torch.equal(base.text_encoder.get_input_embeddings().weight, words)
+    assert base.tokenizer.pad_token_id == (49_407 if kind == "sd1" else 0)
+    assert base.scheduler.config.beta_schedule == "scaled_linear"
+    if kind == "sd1":
+        assert base.description.prediction_type == "epsilon"
