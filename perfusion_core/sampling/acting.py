@@ -1,4 +1,5 @@
-"""Where in a picture each concept acted: how much the picture attended to words, times how open their gates were."""
+"""Where in a picture each concept acted: how much the picture attended to words, times how open their "
+"gates were."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ def acting_maps(
     covariance: CovarianceStats | None = None,
     on_step: Progress | None = None,
 ) -> dict[str, torch.Tensor]:
-    """Draw a recipe's picture once more and look on. Shape: (height / 8, width / 8) a concept, 0..1 at its largest.
+    """Draw a recipe's picture once more and look on. Shape: (height / 8, width / 8) a concept, 0..1 at its
+    largest.
 
     A pixel's value is the mean, over layers, heads and steps, of its attention to each word times that word's
     gate for the concept. Raises `PerfusionError` as `generate` does.
@@ -53,7 +55,8 @@ class _Watcher:
 
     @contextmanager
     def watching(self, denoiser: torch.nn.Module) -> Iterator[None]:
-        """The denoiser computes exactly what it would; its cross-attentions are looked at before each call."""
+        """The denoiser computes exactly what it would; its cross-attentions are looked at before each "
+        "call."""
         modules = cross_attentions(denoiser).values()
         handles = [module.register_forward_pre_hook(self._look, with_kwargs=True) for module in modules]
         try:
@@ -69,9 +72,13 @@ class _Watcher:
         key = attention.to_k
         if words is None or not isinstance(key, EditedProjection) or key.context is None:
             return
-        queries = attention.head_to_batch_dim(attention.to_q(pixels[-1:]))  # the last row is the guided picture
+        queries = attention.head_to_batch_dim(
+            attention.to_q(pixels[-1:])
+        )  # the last row is the guided picture
         keys = attention.head_to_batch_dim(key(words)[-1:])
-        weights = (queries.float() @ keys.float().transpose(1, 2) * attention.scale).softmax(dim=-1)  # (H, P, T)
+        weights = (queries.float() @ keys.float().transpose(1, 2) * attention.scale).softmax(
+            dim=-1
+        )  # (H, P, T)
         gates = key.context.coefficients.gates[-1].float().to(weights.device)  # (T, n)
         acted = (weights.mean(dim=0) @ gates).T  # (n, P)
         rows = round((acted.shape[1] * self.size[0] / self.size[1]) ** 0.5)

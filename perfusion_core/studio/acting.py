@@ -29,7 +29,8 @@ def check_source(source: Path) -> ImageRecipe:
 def draw_acting(
     library: Library, loaded: LoadedBase, source: Path, folder: Path, *, on_step: Progress | None = None
 ) -> dict[str, Path]:
-    """One overlay a concept, as PNG files in `folder`. Raises `PerfusionError` when the picture cannot be repeated."""
+    """One overlay a concept, as PNG files in `folder`. Raises `PerfusionError` when the picture cannot be "
+    "repeated."""
     from PIL import Image as Pictures
 
     from perfusion_core.sampling.acting import acting_maps
@@ -40,7 +41,8 @@ def draw_acting(
     differing = differences(recipe, loaded.base, concepts)
     if differing:
         raise PerfusionError(
-            f"This picture cannot be looked into, since it would come out differently now: {'; '.join(differing)}. "
+            "This picture cannot be looked into, since it would come out differently "
+            f"now: {'; '.join(differing)}. "
             "Create it again first."
         )
     maps = acting_maps(loaded.base, concepts, recipe, covariance=loaded.covariance, on_step=on_step)
@@ -58,7 +60,9 @@ def overlaid(picture: Image.Image, values: Any) -> Image.Image:
     from PIL import Image as Pictures
 
     small = Pictures.fromarray((np.asarray(values) * 255).clip(0, 255).astype(np.uint8))
-    heat = np.asarray(small.resize(picture.size, Pictures.Resampling.BICUBIC), dtype=np.float32)[..., None] / 255
+    heat = (
+        np.asarray(small.resize(picture.size, Pictures.Resampling.BICUBIC), dtype=np.float32)[..., None] / 255
+    )
     grey = np.asarray(picture.convert("L").convert("RGB"), dtype=np.float32) * 0.75
     colours = np.asarray(picture.convert("RGB"), dtype=np.float32)
     glow = 0.45 * colours + 0.55 * np.array(COLOUR, dtype=np.float32)

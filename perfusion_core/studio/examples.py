@@ -21,16 +21,17 @@ class ExampleSet:
 
 def example_sets(folder: Path = FOLDER) -> list[ExampleSet]:
     """Every readable set, by name."""
-    found: list[ExampleSet] = []
-    for about in sorted(folder.glob("*/about.json")):
-        try:
-            facts = json.loads(about.read_text("utf-8"))
-            photos = tuple(sorted(about.parent.glob("*.jpg")))
-            if photos:
-                found.append(ExampleSet(facts["name"], facts["title"], facts["superclass"], photos))
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return found
+    sets = (_read(about) for about in sorted(folder.glob("*/about.json")))
+    return [found for found in sets if found is not None]
+
+
+def _read(about: Path) -> ExampleSet | None:
+    try:
+        facts = json.loads(about.read_text("utf-8"))
+        photos = tuple(sorted(about.parent.glob("*.jpg")))
+        return ExampleSet(facts["name"], facts["title"], facts["superclass"], photos) if photos else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def example_set(name: str, folder: Path = FOLDER) -> ExampleSet | None:

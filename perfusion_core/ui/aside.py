@@ -80,12 +80,14 @@ def machine_card(studio: Studio, readiness: Readiness) -> str:
         used = facts.memory_used / facts.memory_total
         free = gigabytes(facts.memory_total - facts.memory_used)
         memory = (
-            f'<div class="meter" role="img" aria-label="Memory: {used:.0%} used"><i style="width:{used:.0%}"></i></div>'
+            f'<div class="meter" role="img" aria-label="Memory: {used:.0%} used"><i '
+            f'style="width:{used:.0%}"></i></div>'
             f'<p class="quiet">{free} free of {gigabytes(facts.memory_total)}</p>'
         )
     return (
         '<section class="card" aria-label="Base model and machine"><h2>Base model</h2>'
-        f'<p class="strong">{escape(readiness.name)}</p><p class="quiet">{escape(readiness.words)} · {escape(facts.device)}</p>'
+        f'<p class="strong">{escape(readiness.name)}</p><p class="quiet">{escape(readiness.words)} '
+        f"· {escape(facts.device)}</p>"
         f"{memory}{note(readiness.problem, 'problem')}</section>"
     )
 
@@ -114,7 +116,8 @@ def _row(studio: Studio, job: Job) -> str:
     problem = f'<p class="quiet">{escape(job.error)}</p>' if job.error and job.state == "failed" else ""
     return (
         f'<li class="job job-{job.state}"><span class="dot" aria-hidden="true"></span><div>'
-        f'<p class="strong">{escape(job.title)}</p><p class="quiet">{escape(words)}</p>{problem}</div>{button}</li>'
+        f'<p class="strong">{escape(job.title)}</p><p class="quiet">{escape(words)}</p>{problem}'
+        f"</div>{button}</li>"
     )
 
 

@@ -51,13 +51,15 @@ def _front(job: Job, served: Served) -> str:
     name = str(job.request["name"])
     title = f'<h2>&lt;{escape(name)}&gt;</h2><p class="quiet">{escape(job.request["request"]["prompt"])}</p>'
     scored = (
-        f'<p class="quiet">Scored with {escape(job.result.get("scorer"))}. The large point gives up least of either.</p>'
+        f'<p class="quiet">Scored with {escape(job.result.get("scorer"))}. The large point gives up least '
+        "of either.</p>"
         if dots
         else ""
     )
     return (
         f"{title}{scatter(dots, marked)}{scored}"
-        f'<div class="strip"><div class="ends"><span>follows the prompt</span><span>faithful to the photos</span></div><div>{strip}</div></div>'
+        '<div class="strip"><div class="ends"><span>follows the prompt</span><span>faithful to the photos'
+        f"</span></div><div>{strip}</div></div>"
     )
 
 
@@ -76,14 +78,18 @@ def _grid(job: Job, served: Served) -> str:
         body += f"<span class='quiet'>{bias:.2f}</span>{''.join(cells)}"
     return (
         f"<h2>&lt;{escape(first)}&gt; down, &lt;{escape(second)}&gt; across</h2>"
-        f'<p class="quiet">{escape(job.request["request"]["prompt"])}. Lower numbers are more faithful to the photos.</p>'
-        f'<div class="pairs" style="grid-template-columns: 40px repeat({len(columns)}, minmax(44px, 1fr))"><span></span>{head}{body}</div>'
+        f'<p class="quiet">{escape(job.request["request"]["prompt"])}. Lower numbers are more faithful to '
+        "the photos.</p>"
+        f'<div class="pairs" style="grid-template-columns: 40px repeat({len(columns)}, minmax(44px, 1fr))">'
+        f"<span></span>{head}{body}</div>"
     )
 
 
 def _picture(pick: int, path: str, words: str, served: Served, marked: bool, bare: bool = False) -> str:
     caption = "" if bare else f"<span>{escape(words)}</span>"
     return (
-        f'<button type="button" class="{"shot shot-marked" if marked else "shot"}" data-pick="{pick}" title="Keep {escape(words)}" '
-        f'aria-label="Keep bias {escape(words)}"><img src="{escape(served.url(Path(path)))}" alt="Picture at bias {escape(words)}">{caption}</button>'
+        f'<button type="button" class="{"shot shot-marked" if marked else "shot"}" data-pick="{pick}" '
+        f'title="Keep {escape(words)}" '
+        f'aria-label="Keep bias {escape(words)}"><img src="{escape(served.url(Path(path)))}" alt="Picture '
+        f'at bias {escape(words)}">{caption}</button>'
     )

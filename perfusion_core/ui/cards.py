@@ -13,8 +13,8 @@ PICK = """
 element.addEventListener('click', (event) => {
   const card = event.target.closest('[data-name]');
   if (!card) return;
-  element.querySelectorAll('[data-name]').forEach((other) => other.setAttribute('aria-pressed', other === card));
-  trigger('click', {name: card.dataset.name});
+  element.querySelectorAll('[data-name]').forEach((other) => other.setAttribute('aria-pressed', other ===
+  card)); trigger('click', {name: card.dataset.name});
 });
 """
 
@@ -45,7 +45,8 @@ def _card(entry: LibraryEntry, served: Served, chosen: bool) -> str:
         if key in facts.scores
     )
     return (
-        f'<button type="button" class="concept" data-name="{escape(entry.name)}" aria-pressed="{str(chosen).lower()}">'
+        f'<button type="button" class="concept" data-name="{escape(entry.name)}" '
+        f'aria-pressed="{str(chosen).lower()}">'
         f"{picture(entry, served)}<span class='strong'>&lt;{escape(entry.name)}&gt;</span>"
         f'<span class="quiet">{escape(facts.superclass)} · {escape(facts.base)} · {size(entry.size)}</span>'
         f'<span class="quiet">{scores}</span></button>'

@@ -25,8 +25,8 @@ element.addEventListener('click', (event) => {
 
 @dataclass(frozen=True)
 class CreateRoom:
-    """`positions`: slider positions (0..100) by concept; `mentions`: the concepts in the prompt; `job`: the one watched;
-    `applied`: when another room last set the form."""
+    """`positions`: slider positions (0..100) by concept; `mentions`: the concepts in the prompt; `job`: the
+    one watched; `applied`: when another room last set the form."""
 
     prompt: gr.Textbox
     chips: gr.HTML

@@ -1,4 +1,5 @@
-"""From the form to pictures: Create, Stop, the live picture under a dragged slider, and what was made lately."""
+"""From the form to pictures: Create, Stop, the live picture under a dragged slider, and what was made "
+"lately."""
 
 from __future__ import annotations
 
@@ -49,7 +50,7 @@ def listen(room: CreateRoom, studio: Studio, served: Served, demo: gr.Blocks) ->
                 yield [words, gr.skip(), gr.skip(), gr.skip(), asked.seed, *buttons(True), job.id]
         yield [*finished(job, served), *recent(studio, served), gr.skip(), *buttons(False), ""]
 
-    def stop(job_id: str) -> str:
+    def stop(job_id: str) -> Any:
         try:
             if job_id:
                 studio.stop(job_id)
@@ -118,7 +119,8 @@ def follow(
         return [
             gr.skip(),
             note(
-                f"The model is busy (“{made.title}”), so the picture does not follow the slider. Create puts it in the queue."
+                f"The model is busy (“{made.title}”), so the picture does not follow the slider. Create "
+                "puts it in the queue."
             ),
         ]
     return [_gallery([made], served), ""]

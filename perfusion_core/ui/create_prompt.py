@@ -73,7 +73,8 @@ def _slider_group(
     for name in mentions:
         if name in written:
             gr.HTML(
-                f'<p><span class="strong">&lt;{escape(name)}&gt;</span> <span class="quiet">has its gate bias, '
+                f'<p><span class="strong">&lt;{escape(name)}&gt;</span> <span class="quiet">has its gate '
+                "bias, "
                 f"{escape(written[name])}, in the prompt.</span></p>",
                 js_on_load=None,
             )
@@ -129,13 +130,16 @@ def chips(studio: Studio, served: Served, prompt: str) -> str:
     entries = studio.library.entries()
     if not entries:
         return (
-            '<p class="quiet">No concepts yet. <button type="button" class="link" data-room="teach">Teach one</button> '
+            '<p class="quiet">No concepts yet. <button type="button" class="link" data-room="teach">Teach '
+            "one</button> "
             "from a few photos; until then the prompt works on its own.</p>"
         )
     there = set(mentioned(prompt or "", [entry.name for entry in entries]))
     return "".join(
-        f'<button type="button" class="chip" data-name="{escape(entry.name)}" aria-pressed="{str(entry.name in there).lower()}" '
-        f'title="Put &lt;{escape(entry.name)}&gt; into the prompt">{picture(entry, served)}{escape(entry.name)}</button>'
+        f'<button type="button" class="chip" data-name="{escape(entry.name)}" '
+        f'aria-pressed="{str(entry.name in there).lower()}" '
+        f'title="Put &lt;{escape(entry.name)}&gt; into the '
+        f'prompt">{picture(entry, served)}{escape(entry.name)}</button>'
         for entry in entries
     )
 

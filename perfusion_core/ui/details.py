@@ -41,7 +41,8 @@ def details(entry: LibraryEntry, studio: Studio, served: Served) -> str:
 
 
 def _taught(entry: LibraryEntry, served: Served) -> str:
-    """How the concept was taught, folded away: settings, the photos learned from, the previews of the chosen step."""
+    """How the concept was taught, folded away: settings, the photos learned from, the previews of the "
+    "chosen step."""
     facts = entry.metadata
     rows = [("When", facts.created_at[:16].replace("T", " "))]
     rows += [(word, _spoken(facts.recipe[key])) for key, word in SETTINGS.items() if key in facts.recipe]
@@ -50,7 +51,10 @@ def _taught(entry: LibraryEntry, served: Served) -> str:
     photos = _pictures(sorted((entry.run / "squares").glob("*.png")), "Photo", served)
     step = int(facts.scores.get("step", -1))
     previews = _pictures(sorted((entry.run / "previews").glob(f"step-{step:04d}-*.png")), "Preview", served)
-    return f'<details class="taught"><summary>How it was taught</summary>{photos}{previews}{_list(rows)}</details>'
+    return (
+        f'<details class="taught"><summary>How it was taught</summary>{photos}{previews}{_list(rows)}'
+        "</details>"
+    )
 
 
 def _pictures(paths: list[Path], what: str, served: Served) -> str:

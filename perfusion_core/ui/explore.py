@@ -1,4 +1,5 @@
-"""Explore: the same picture along the gate bias of one concept, or over the biases of two; a click keeps one."""
+"""Explore: the same picture along the gate bias of one concept, or over the biases of two; a click keeps "
+"one."""
 
 from __future__ import annotations
 
@@ -47,7 +48,8 @@ def render(studio: Studio, served: Served) -> ExploreRoom:
         with gr.Column(scale=4, min_width=300):
             with gr.Column(elem_classes="card"):
                 gr.HTML(
-                    "<h2>Explore</h2><p class='quiet'>The same seed along the gate bias. A high bias follows the prompt, "
+                    "<h2>Explore</h2><p class='quiet'>The same seed along the gate bias. A high bias "
+                    "follows the prompt, "
                     "a low one is faithful to the photos. Click a point to keep it.</p>",
                     js_on_load=None,
                 )

@@ -74,7 +74,7 @@ def listen(
         drawn = board(job, served) if job is not None else gr.skip()
         return [
             drawn,
-            gr.Dropdown(choices=found, **({"value": found[0]} if found else {})),
+            gr.Dropdown(choices=found, value=found[0]) if found else gr.Dropdown(choices=found),
             gr.Dropdown(choices=[("one concept alone", ""), *found]),
         ]
 

@@ -44,7 +44,8 @@ def render() -> InfoRoom:
     with gr.Row(elem_id="info", elem_classes="two"):
         with gr.Column(scale=4, min_width=300, elem_classes="card"):
             gr.HTML(
-                "<h2>Image info</h2><p class='quiet'>Every picture saved here carries its recipe: the prompt, the seed, each "
+                "<h2>Image info</h2><p class='quiet'>Every picture saved here carries its recipe: the "
+                "prompt, the seed, each "
                 "concept and its setting. Drop one to read it.</p>",
                 js_on_load=None,
             )
@@ -108,6 +109,7 @@ def described(found: ImageRecipe | ForeignRecipe, path: Path, served: Served) ->
         else note("Another tool made this picture: only what it wrote down can be loaded.")
     )
     return (
-        f'<section class="card info-card"><img src="{escape(served.url(path))}" alt="The picture"><div><p class="strong">{escape(found.prompt)}</p>'
+        f'<section class="card info-card"><img src="{escape(served.url(path))}" alt="The picture"><div><p '
+        f'class="strong">{escape(found.prompt)}</p>'
         f'{other}<dl class="facts">{lines}</dl></div></section>'
     )

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LibraryRoom:
-    """`chosen` is the name of the concept whose panel is open; `deleted` the id of the last one thrown away."""
+    """`chosen` is the name of the concept whose panel is open; `deleted` the id of the last one thrown "
+    "away."""
 
     grid: gr.HTML
     said: gr.HTML

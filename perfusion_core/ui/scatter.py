@@ -21,7 +21,8 @@ class Dot:
 
 
 def scatter(dots: Sequence[Dot], marked: int | None) -> str:
-    """An SVG with the points joined in the order of their bias; `marked` is the recommended point's number."""
+    """An SVG with the points joined in the order of their bias; `marked` is the recommended point's "
+    "number."""
     if not dots:
         return ""
     across = _scale([dot.text for dot in dots], EDGE, WIDTH - 20)
@@ -34,10 +35,12 @@ def scatter(dots: Sequence[Dot], marked: int | None) -> str:
         _dot(dot, across(dot.text), up(dot.image), dot.pick == marked, dot.pick in named) for dot in dots
     )
     return (
-        f'<svg class="front" viewBox="0 0 {WIDTH} {HEIGHT}" role="group" aria-label="Front of {len(dots)} points">'
+        f'<svg class="front" viewBox="0 0 {WIDTH} {HEIGHT}" role="group" aria-label="Front of {len(dots)} '
+        'points">'
         f'<path class="axes" d="M{EDGE} 12V{HEIGHT - EDGE}H{WIDTH - 12}"/>'
         f'<text class="axis" x="{WIDTH - 14}" y="{HEIGHT - 14}" text-anchor="end">like the prompt →</text>'
-        f'<text class="axis" transform="translate(20 14) rotate(-90)" text-anchor="end">like the photos →</text>'
+        '<text class="axis" transform="translate(20 14) rotate(-90)" text-anchor="end">like the photos →'
+        "</text>"
         f'<polyline points="{line}"/>{circles}</svg>'
     )
 
@@ -48,7 +51,8 @@ def _dot(dot: Dot, x: float, y: float, marked: bool, named: bool) -> str:
     label = f'<text x="{x:.1f}" y="{y - 13:.1f}" text-anchor="middle">{dot.bias:.2f}</text>' if named else ""
     return (
         f'<g class="{kind}" data-pick="{dot.pick}" tabindex="0" role="button" aria-label="{escape(words)}">'
-        f'<circle class="reach" cx="{x:.1f}" cy="{y:.1f}" r="14"/><circle cx="{x:.1f}" cy="{y:.1f}" r="{8 if marked else 6}"/>'
+        f'<circle class="reach" cx="{x:.1f}" cy="{y:.1f}" r="14"/><circle cx="{x:.1f}" cy="{y:.1f}" '
+        f'r="{8 if marked else 6}"/>'
         f"{label}<title>{escape(words)}</title></g>"
     )
 

@@ -1,8 +1,9 @@
-"""Who may talk to the app: this machine by default, the local network only with a password, other sites never.
+"""Who may talk to the app: this machine by default, the local network only with a password, other sites
+never.
 
-A page on another site can make a browser send requests here. Two checks stop it: the `Host` header has to name
-this machine (so that a foreign name pointed at 127.0.0.1 gets nowhere), and a request that changes something has
-to come from a page of this app.
+A page on another site can make a browser send requests here. Two checks stop it: the `Host` header has to
+name this machine (so that a foreign name pointed at 127.0.0.1 gets nowhere), and a request that changes
+something has to come from a page of this app.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 # Nothing is loaded from elsewhere. Gradio's templates are compiled in the browser, hence 'unsafe-eval'.
 CONTENT_POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' "
+    "'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; object-src 'none'; "
     "base-uri 'self'; form-action 'self'"
 )
@@ -49,8 +51,8 @@ def require_password_outside(host: str, auth: tuple[str, str] | None, hosted: bo
 def hosts_of(host: str) -> HostCheck:
     """Which names in a `Host` header mean this machine.
 
-    On the local network that is any of its addresses, written as a number, or its own name: a foreign site can
-    point a name of its own at this machine, but not a number.
+    On the local network that is any of its addresses, written as a number, or its own name: a foreign site
+    can point a name of its own at this machine, but not a number.
     """
     if host in LOOPBACK:
         return lambda name: name in LOOPBACK
@@ -65,7 +67,8 @@ def hosted_space() -> str | None:
 
 
 class SameSite:
-    """ASGI middleware: a foreign `Host` gets 400, a request from another site that could change something 403."""
+    """ASGI middleware: a foreign `Host` gets 400, a request from another site that could change something "
+    "403."""
 
     def __init__(self, app: Any, hosts: HostCheck, public_name: str | None = None) -> None:
         self.app = app

@@ -29,7 +29,8 @@ def render(studio: Studio) -> SettingsRoom:
     with gr.Row(elem_id="settings", elem_classes="two"):
         with gr.Column(scale=5, min_width=300, elem_classes="card"):
             gr.HTML(
-                "<h2>Base model</h2><p class='quiet'>Stable Diffusion 1.x and 2.x. Found on this machine, or give a folder, a "
+                "<h2>Base model</h2><p class='quiet'>Stable Diffusion 1.x and 2.x. Found on this machine, "
+                "or give a folder, a "
                 ".safetensors file or a Hugging Face id; that one is downloaded when it is first used.</p>",
                 js_on_load=None,
             )
@@ -112,7 +113,10 @@ def _places(studio: Studio) -> str:
         f"<div><dt>{escape(word)}</dt><dd><code>{escape(path)}</code></dd></div>" for word, path in rows
     )
     return (
-        f'<h2>Where things are</h2><dl class="facts places">{lines}</dl><p class="quiet">Set <code>PERFUSION_HOME</code> before the '
-        "start to keep them elsewhere.</p><h2 class='later'>From another machine</h2><p class='quiet'>Start with "
-        "<code>--host 0.0.0.0 --auth name:password</code>. Without a password the app answers this machine only.</p>"
+        f'<h2>Where things are</h2><dl class="facts places">{lines}</dl><p class="quiet">Set '
+        "<code>PERFUSION_HOME</code> before the "
+        "start to keep them elsewhere.</p><h2 class='later'>From another machine</h2><p "
+        "class='quiet'>Start with "
+        "<code>--host 0.0.0.0 --auth name:password</code>. Without a password the app answers this machine "
+        "only.</p>"
     )

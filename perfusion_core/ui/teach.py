@@ -44,7 +44,8 @@ SUFFIXES = [".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif", ".tif",
 
 @dataclass(frozen=True)
 class TeachRoom:
-    """`staged`: the photos as `Staged`; `shown`: what the progress card shows, so that it is only drawn anew when it changes."""
+    """`staged`: the photos as `Staged`; `shown`: what the progress card shows, so that it is only drawn "
+    "anew when it changes."""
 
     files: gr.File
     examples: gr.HTML
@@ -71,7 +72,8 @@ def render(studio: Studio, served: Served) -> TeachRoom:
         with gr.Column(scale=5, min_width=320):
             with gr.Column(elem_classes="card"):
                 gr.HTML(
-                    "<h2>Photos</h2><p class='quiet'>One to eight of the same thing, from different sides.</p>",
+                    "<h2>Photos</h2><p class='quiet'>One to eight of the same thing, from different sides."
+                    "</p>",
                     js_on_load=None,
                 )
                 files = gr.File(

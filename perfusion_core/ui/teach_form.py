@@ -30,12 +30,10 @@ def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
     def take(files: list[str] | None, staged: list[Staged]) -> list[Any]:
         """New photos beside those that are there; a refused one is named and the others stay."""
         good, problems = [Path(one.source) for one in staged], []
-        for file in files or []:
-            try:
-                stage(studio, [Path(file)])
-                good.append(Path(file))
-            except PerfusionError as error:
-                problems.append(str(error))
+        for file in map(Path, files or []):
+            problem = refusal(studio, file)
+            problems += [problem] if problem else []
+            good += [] if problem else [file]
         try:
             return [*shown(stage(studio, good) if good else [], problems), None]
         except PerfusionError as error:
@@ -106,6 +104,15 @@ def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
     )
 
 
+def refusal(studio: Studio, photo: Path) -> str:
+    """Why a photo cannot be used; empty when it can."""
+    try:
+        stage(studio, [photo])
+    except PerfusionError as error:
+        return str(error)
+    return ""
+
+
 def chosen_settings(values: Any) -> dict[str, Any]:
     """The form's settings as fields of a recipe; what was left to the base model is not named."""
     steps, flip, _, keys, seed = values
@@ -120,8 +127,10 @@ def thumbnails(staged: list[Staged], served: Served) -> str:
     if not staged:
         return ""
     figures = "".join(
-        f'<figure><img src="{escape(served.url(Path(one.thumbnail)))}" alt="{escape(one.name)}" title="{escape(one.name)}">'
-        f'<button type="button" data-pick="{k}" aria-label="Leave out {escape(one.name)}" title="Leave this one out">×</button></figure>'
+        f'<figure><img src="{escape(served.url(Path(one.thumbnail)))}" alt="{escape(one.name)}" '
+        f'title="{escape(one.name)}">'
+        f'<button type="button" data-pick="{k}" aria-label="Leave out {escape(one.name)}" title="Leave this '
+        'one out">×</button></figure>'
         for k, one in enumerate(staged)
     )
     masked = any(one.masked for one in staged)
@@ -146,7 +155,10 @@ def word_check(studio: Studio, word: str) -> str:
     if len(tokens) == 1:
         return f'<p class="quiet known">The model knows the word “{escape(word)}”.</p>'
     pieces = " + ".join(escape(token) for token in tokens)
-    return f'<p class="quiet">The model reads “{escape(word)}” in {len(tokens)} pieces ({pieces}). A plainer word may work better.</p>'
+    return (
+        f'<p class="quiet">The model reads “{escape(word)}” in {len(tokens)} pieces ({pieces}). A plainer '
+        "word may work better.</p>"
+    )
 
 
 def free_name(studio: Studio, name: str) -> str:

@@ -90,7 +90,8 @@ def card(studio: Studio, served: Served) -> str:
     if job is None:
         return (
             '<section class="card how"><h2>How teaching goes</h2><ol><li>Drop a few photos of one thing.</li>'
-            "<li>Name it, and say what kind of thing it is.</li><li>Watch it being learned, from the first step on. "
+            "<li>Name it, and say what kind of thing it is.</li><li>Watch it being learned, from the first "
+            "step on. "
             "You can stop, close this page and come back.</li></ol></section>"
         )
     now = teach_progress(studio, job)
@@ -99,7 +100,8 @@ def card(studio: Studio, served: Served) -> str:
     part = now.step / now.total if now.total else 0.0
     problem = note(job.error or "", "problem") if job.state in ("failed", "interrupted") else ""
     return (
-        f'<section class="card teaching teaching-{job.state}" aria-label="Teaching"><div class="teach-head"><h2>{words} '
+        f'<section class="card teaching teaching-{job.state}" aria-label="Teaching"><div class="teach-head">'
+        f"<h2>{words} "
         f"&lt;{escape(now.name)}&gt;</h2></div>{problem}{bar(1.0 if job.state == 'done' else part, line)}"
         f"{_figures(now)}{loss_trend(now)}{_previews(now, served)}{notes(now.warnings)}</section>"
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-import gradio as gr
+from gradio.themes import Base
 from gradio.themes.utils.colors import Color
+from gradio.themes.utils.sizes import radius_lg
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets" / "ui"
 
@@ -43,9 +44,13 @@ WARM = Color(
 
 # The font's files and the characters each has, as its publisher splits them.
 FONT_FILES = {
-    "figtree-latin-wght-normal.woff2": "U+0000-00FF,U+0131,U+0152-0153,U+02BB-02BC,U+02C6,U+02DA,U+02DC,U+2000-206F,"
-    "U+20AC,U+2122,U+2191,U+2193,U+2212,U+2215,U+FEFF,U+FFFD",
-    "figtree-latin-ext-wght-normal.woff2": "U+0100-02BA,U+1E00-1E9F,U+1EF2-1EFF,U+20A0-20AB,U+20AD-20C0,U+2C60-2C7F",
+    "figtree-latin-wght-normal.woff2": (
+        "U+0000-00FF,U+0131,U+0152-0153,U+02BB-02BC,U+02C6,U+02DA,U+02DC,U+2000-206F,U+20AC,U+2122,U+2191,"
+        "U+2193,U+2212,U+2215,U+FEFF,U+FFFD"
+    ),
+    "figtree-latin-ext-wght-normal.woff2": (
+        "U+0100-02BA,U+1E00-1E9F,U+1EF2-1EFF,U+20A0-20AB,U+20AD-20C0,U+2C60-2C7F"
+    ),
 }
 
 
@@ -62,13 +67,13 @@ def _font_face(name: str) -> str:
     )
 
 
-def theme() -> gr.themes.Base:
+def theme() -> Base:
     """The app's theme, light and dark. No font or file is fetched from elsewhere."""
-    base = gr.themes.Base(
+    base = Base(
         primary_hue=CORAL,
         secondary_hue=CORAL,
         neutral_hue=WARM,
-        radius_size=gr.themes.sizes.radius_lg,
+        radius_size=radius_lg,
         font=["Figtree", "system-ui", "sans-serif"],
         font_mono=["ui-monospace", "Consolas", "monospace"],
     )

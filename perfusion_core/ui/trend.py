@@ -23,9 +23,9 @@ def loss_trend(now: TeachProgress) -> str:
     last = max(now.total, steps[-1])
 
     def points(pairs: Sequence[tuple[int, float]]) -> str:
+        scale = (HEIGHT - 12) / ((high - low) or 1)
         return " ".join(
-            f"{step / last * WIDTH:.1f},{HEIGHT - 6 - (value - low) / ((high - low) or 1) * (HEIGHT - 12):.1f}"
-            for step, value in pairs
+            f"{step / last * WIDTH:.1f},{HEIGHT - 6 - (value - low) * scale:.1f}" for step, value in pairs
         )
 
     trend = smoothed(now.losses)
@@ -34,5 +34,6 @@ def loss_trend(now: TeachProgress) -> str:
         f'aria-label="Loss, from {values[0]:.3f} to {trend[-1][1]:.3f}">'
         f'<polyline class="raw" points="{points(list(zip(steps, values, strict=True)))}"/>'
         f'<polyline class="smooth" points="{points(trend)}"/></svg>'
-        f'<figcaption class="quiet">Loss: a trend, not a verdict. The previews below show what was learned.</figcaption></figure>'
+        '<figcaption class="quiet">Loss: a trend, not a verdict. The previews below show what was learned.'
+        "</figcaption></figure>"
     )

@@ -48,7 +48,8 @@ def bar(part: float, words: str) -> str:
     """A progress bar with what it says under it."""
     percent = round(100 * min(1.0, max(0.0, part)))
     return (
-        f'<div class="progress" role="progressbar" aria-valuemin="0" aria-valuemax="100" aria-valuenow="{percent}" '
+        '<div class="progress" role="progressbar" aria-valuemin="0" aria-valuemax="100" '
+        f'aria-valuenow="{percent}" '
         f'aria-label="{escape(words)}"><div class="track"><i style="width:{percent}%"></i></div>'
         f'<span class="quiet">{escape(words)}</span></div>'
     )

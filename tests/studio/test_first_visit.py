@@ -16,7 +16,13 @@ from perfusion_core.studio.jobs import JobStore
 from perfusion_core.studio.library import Library
 from perfusion_core.studio.live import FOLDER, is_live
 from perfusion_core.studio.machine import machine_facts
-from perfusion_core.studio.preferences import FILE, Preferences, preferred, read_preferences, write_preferences
+from perfusion_core.studio.preferences import (
+    FILE,
+    Preferences,
+    preferred,
+    read_preferences,
+    write_preferences,
+)
 from perfusion_core.studio.readiness import Readiness
 from perfusion_core.studio.save_now import save_now
 

@@ -42,7 +42,9 @@ def test_a_step_done_again_after_a_crash_counts_once(studio: Studio) -> None:
     job = store.new("teach", "Teach <rex>", {"name": "rex"})
     for loss in (0.9, 0.3):
         store.append(job.id, {"kind": "step", "step": 1, "total": 2, "loss": loss, "seconds": 1.0})
-        store.append(job.id, {"kind": "score", "step": 1, "total": 2, "image": loss, "text": loss, "seconds": 1.0})
+        store.append(
+            job.id, {"kind": "score", "step": 1, "total": 2, "image": loss, "text": loss, "seconds": 1.0}
+        )
     now = teach_progress(studio, job)
     assert now.losses == {1: 0.3}
     assert [point.image for point in now.scores] == [0.3]
