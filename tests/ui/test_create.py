@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from urllib.parse import unquote, urljoin
 
 import pytest
 
-from perfusion_core.sampling.png import read_recipe
+from perfusion_core.sampling.png import ImageRecipe, read_recipe
 from tests.ui.running_app import RunningApp, changed, created, enter, picture
 
 pytestmark = pytest.mark.browser
@@ -48,10 +49,8 @@ def test_the_picture_follows_a_dragged_slider_with_the_seed_kept(app: RunningApp
     page.mouse.move(box["x"] + box["width"] * 0.97, box["y"] + box["height"] / 2, steps=8)
     page.mouse.up()
     changed(page, before)
-    page.wait_for_timeout(1500)  # the newest position may still be drawn
-    found = read_recipe(_newest(app.home / "cache" / "live-pictures"))
+    found = _live_recipe_at_the_photos_end(app.home / "cache" / "live-pictures")
     assert found.seed == read_recipe(app.home / "outputs" / Path(unquote(before)).name).seed
-    assert found.concepts[0].bias < 0.5
     assert picture(page) != before
 
 
@@ -72,5 +71,13 @@ def test_every_room_fits_a_phone(app: RunningApp, page) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, room
 
 
-def _newest(folder: Path) -> Path:
-    return max(folder.rglob("*.png"), key=lambda path: path.stat().st_mtime)
+def _live_recipe_at_the_photos_end(folder: Path, patience: float = 60.0) -> ImageRecipe:
+    """The recipe of the newest live picture, once the newest position has been drawn."""
+    ends = time.monotonic() + patience
+    while time.monotonic() < ends:
+        newest = max(folder.rglob("*.png"), key=lambda path: path.stat().st_mtime)
+        recipe = read_recipe(newest)
+        if recipe.concepts[0].bias < 0.5:
+            return recipe
+        time.sleep(0.2)
+    raise AssertionError("the picture did not come to where the slider was let go")

@@ -33,7 +33,7 @@ def test_photos_become_a_concept_through_a_reload_a_kill_and_a_restart(own_app: 
     page.locator("#teach-kind input").fill("dog")
     page.locator("#teach-kind input").press("Enter")
     page.locator("#teach .label-wrap").click()
-    page.locator("#teach-steps input[type=number]").fill("20")
+    page.locator("#teach-steps input[type=number]").fill("10")
     page.locator("#teach-steps input[type=number]").press("Tab")
     page.click("#teach-go")
     page.wait_for_selector("#teaching .preview-row", timeout=120_000)
@@ -54,7 +54,7 @@ def test_photos_become_a_concept_through_a_reload_a_kill_and_a_restart(own_app: 
     own_app.open(page, "Teach")
     page.wait_for_selector(".teaching-interrupted")
     page.click("#teach-resume")
-    page.wait_for_selector(".teaching-done", timeout=240_000)
+    page.wait_for_selector(".teaching-done", timeout=420_000)
     entry = Library(own_app.home).get("rex")
     assert entry.metadata.superclass == "dog"
     page.click("#teach-use")
