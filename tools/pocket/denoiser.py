@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
@@ -52,7 +53,7 @@ def noised(clean: Tensor, noise: Tensor, share: Tensor) -> tuple[Tensor, Tensor]
     return root * clean + rest * noise, root * noise - rest * clean
 
 
-def step_weight(share: Tensor, cap: float = 5.0) -> Tensor:
+def step_weight(share: Tensor, cap: float = 2.0) -> Tensor:
     """Loss weight of a noise level: min(1, cap / (snr + 1)).
 
     As min-SNR (Hang et al. 2023) it holds back steps with little noise; but steps with much noise keep their
@@ -60,3 +61,14 @@ def step_weight(share: Tensor, cap: float = 5.0) -> Tensor:
     learns last.
     """
     return (cap * (1 - share)).clamp(max=1.0)
+
+
+def draw_steps(shares: Tensor, n: int, rng: np.random.Generator) -> Tensor:
+    """n noise levels drawn as often as they weigh, spread evenly over the batch and shuffled.
+
+    Drawing by weight spends no computing on levels that hardly count.
+    """
+    odds = step_weight(shares).double().cpu().numpy()
+    heights = np.cumsum(odds) / odds.sum()
+    levels = np.searchsorted(heights, (np.arange(n) + rng.random()) / n)
+    return torch.from_numpy(rng.permutation(levels.clip(max=len(odds) - 1)))

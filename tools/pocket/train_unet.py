@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import CLIPTextModel
 
 from tools.pocket import checkpoint
-from tools.pocket.denoiser import WIDTHS, build_unet, noised, signal_shares, step_weight
+from tools.pocket.denoiser import WIDTHS, build_unet, draw_steps, noised, signal_shares
 from tools.pocket.latents import Shard, load_shards
 from tools.pocket.optimiser import Pair
 from tools.pocket.paths import work_dir
@@ -101,6 +101,14 @@ class Trainee:
             "optimiser": self.optimiser.state_dict(), "step": self.step,
         }  # fmt: skip
 
+    @torch.no_grad()
+    def begin_from(self, weights: dict[str, Tensor]) -> None:
+        """Take weights by name (such as another run's average), with the optimiser and the average afresh."""
+        for (name, master), average in zip(self.master.named_parameters(), self.average, strict=True):
+            master.copy_(weights[name])
+            average.copy_(weights[name])
+        self._publish()
+
     def restore(self, saved: dict[str, object]) -> None:
         """Go on from `state()`."""
         self.master.load_state_dict(saved["master"])  # type: ignore[arg-type]
@@ -113,17 +121,13 @@ class Trainee:
 
 def diffusion_loss(
     network: UNet2DConditionModel, clean: Tensor, states: Tensor, shares: Tensor, rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    """Weighted v loss, and the plain v mean square error; steps are spread evenly over the batch."""
-    n = len(clean)
-    steps = (((np.arange(n) + rng.random()) / n) * 1000).astype(np.int64)
-    times = torch.from_numpy(rng.permutation(steps)).to(clean.device)
+) -> Tensor:
+    """Mean square v error at noise levels drawn by their weight, a scalar."""
+    times = draw_steps(shares, len(clean), rng).to(clean.device)
     noise = torch.from_numpy(rng.standard_normal(clean.shape, dtype=np.float32)).to(clean.device)
-    share = shares[times]
-    noisy, target = noised(clean, noise, share)
+    noisy, target = noised(clean, noise, shares[times])
     made = network(noisy.bfloat16(), times, states).sample.float()
-    error = (made - target).square().mean((1, 2, 3))
-    return (error * step_weight(share)).mean(), error.detach().mean()
+    return (made - target).square().mean()
 
 
 def main() -> None:
@@ -139,6 +143,7 @@ def main() -> None:
     parser.add_argument("--decay", type=float, default=0.998)
     parser.add_argument("--drop", type=float, default=0.10)
     parser.add_argument("--optimiser", choices=("adamw", "muon"), default="muon")
+    parser.add_argument("--start", help="without an own checkpoint, begin from this one's average")
     parser.add_argument("--threads", type=int, default=0)
     options = parser.parse_args()
     if options.threads:
@@ -157,6 +162,13 @@ def main() -> None:
     if saved:
         trainee.restore(saved)
         log(f"goes on from step {trainee.step}")
+    elif options.start:
+        begun = checkpoint.load(work / "checkpoints" / f"{options.start}.pt")
+        if begun is None:
+            raise SystemExit(
+                f"There is no checkpoint {options.start} to start from in {work / 'checkpoints'}."
+            )
+        trainee.begin_from(begun["average"])
     shares, target = signal_shares(device), cooled if options.cooldown else level
     until = time.monotonic() + options.minutes * 60
     save_due, tell_due = checkpoint.Every(150), checkpoint.Every(60)
@@ -168,13 +180,13 @@ def main() -> None:
     while (left > 0) if options.cooldown else (time.monotonic() < until and trainee.step < options.steps):
         rng = step_rng(options.seed, STAGE, trainee.step)
         clean, states = feed.batch(rng, options.batch)
-        loss, error = diffusion_loss(trainee.network, clean, states, shares, rng)
+        loss = diffusion_loss(trainee.network, clean, states, shares, rng)
         rate = options.rate * min(1.0, (trainee.step + 1) / options.warmup)
         if options.cooldown:
             rate *= left / options.cooldown
             left -= 1
         trainee.learn(loss, rate)
-        errors.append(float(error))
+        errors.append(float(loss.detach()))
         seen += options.batch
         if save_due.due():
             keep()

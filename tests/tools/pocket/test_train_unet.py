@@ -25,9 +25,9 @@ def _step(trainee: Trainee) -> float:
     rng = step_rng(0, 6, trainee.step)
     clean = torch.from_numpy(rng.standard_normal((4, 8, 16, 16), dtype=np.float32))
     states = torch.from_numpy(rng.standard_normal((4, 32, 192), dtype=np.float32)).bfloat16()
-    loss, error = diffusion_loss(trainee.network, clean, states, signal_shares(CPU), rng)
+    loss = diffusion_loss(trainee.network, clean, states, signal_shares(CPU), rng)
     trainee.learn(loss, 1e-3)
-    return float(error)
+    return float(loss.detach())
 
 
 def _weights(trainee: Trainee) -> Tensor:
@@ -64,3 +64,13 @@ def test_learning_rate_rises_holds_and_falls() -> None:
     assert shape[1:4] == [1.0, 1.0, 1.0]
     assert 0.4 < shape[4] < 0.6
     assert 0.02 <= shape[5] < 0.1
+
+
+def test_beginning_from_an_average_takes_its_weights_and_no_history() -> None:
+    old, new = _trainee(), _trainee()
+    _step(old)
+    state = old.state()
+    new.begin_from(state["average"])  # type: ignore[arg-type]
+    names = [name for name, _ in new.master.named_parameters()]
+    assert all(torch.equal(new.master.state_dict()[name], state["average"][name]) for name in names)  # type: ignore[index]
+    assert new.step == 0
