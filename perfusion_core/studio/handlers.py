@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from perfusion_core.errors import PerfusionError
 from perfusion_core.studio.jobs import Json, Kind
 from perfusion_core.studio.worker import Handler, JobContext, JobStopped
 
@@ -49,7 +50,9 @@ def _teach(library: Library, bases: Bases, context: JobContext) -> Json:
     if taught.entry is None:
         raise JobStopped({"folder": str(taught.folder)})
     metadata = taught.entry.metadata
+    front = _front_of_the_taught(library, bases, context, metadata.name, taught.folder)
     return {
+        "front": front,
         "concept": metadata.name,
         "id": taught.entry.id,
         "folder": str(taught.folder),
@@ -57,6 +60,21 @@ def _teach(library: Library, bases: Bases, context: JobContext) -> Json:
         "bias": metadata.bias,
         "warnings": list(taught.warnings),
     }
+
+
+def _front_of_the_taught(
+    library: Library, bases: Bases, context: JobContext, name: str, folder: Path
+) -> Json | None:
+    """The front of what was taught; None when it cannot be drawn: the concept itself is safe already."""
+    from perfusion_core.studio.first_front import first_front
+
+    context.emit({"kind": "stage", "text": "Drawing the front"})
+    loaded = bases.get(context.job.request["base"])
+    try:
+        return first_front(library, loaded, name, folder / "run" / "front", should_stop=context.should_stop)
+    except PerfusionError as error:
+        context.emit({"kind": "warning", "text": f"The front was not drawn. {error}"})
+        return None
 
 
 def event_json(event: TrainEvent, previews: Sequence[Path] = ()) -> Json:

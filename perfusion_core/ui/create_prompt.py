@@ -21,7 +21,7 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 FAST: dict[str, Any] = {**QUIET, "queue": False}
 
 
-def listen(room: CreateRoom, studio: Studio, served: Served, demo: gr.Blocks) -> None:
+def listen(room: CreateRoom, studio: Studio, served: Served, demo: gr.Blocks, tab: gr.Tab) -> None:
     def names() -> list[str]:
         return [entry.name for entry in studio.library.entries()]
 
@@ -40,6 +40,7 @@ def listen(room: CreateRoom, studio: Studio, served: Served, demo: gr.Blocks) ->
     seen = [room.chips, room.mentions]
     # Queued, all of them: outside the queue Gradio does not tell the page that a State has changed.
     demo.load(opening, room.prompt, [room.prompt, *seen], **QUIET)
+    tab.select(read, room.prompt, seen, **QUIET)
     room.prompt.change(read, room.prompt, seen, trigger_mode="always_last", **QUIET)
     room.chips.click(write, room.prompt, [room.prompt, *seen], **QUIET)
 

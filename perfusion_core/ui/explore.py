@@ -117,6 +117,12 @@ def render(studio: Studio, served: Served) -> ExploreRoom:
 
 
 def listen(
-    room: ExploreRoom, create: CreateRoom, rooms: gr.Tabs, studio: Studio, served: Served, demo: gr.Blocks
+    room: ExploreRoom,
+    create: CreateRoom,
+    rooms: gr.Tabs,
+    studio: Studio,
+    served: Served,
+    tab: gr.Tab,
+    demo: gr.Blocks,
 ) -> None:
-    explore_run.listen(room, create, rooms, studio, served, demo)
+    explore_run.listen(room, create, rooms, studio, served, tab, demo)

@@ -9,6 +9,7 @@ import gradio as gr
 
 from perfusion_core.errors import PerfusionError
 from perfusion_core.sampling.operating_points import check_lock, front_biases
+from perfusion_core.studio.first_front import as_front
 from perfusion_core.ui import handover
 from perfusion_core.ui.board import board, picked
 from perfusion_core.ui.watch import watch
@@ -26,7 +27,13 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 def listen(
-    room: ExploreRoom, create: CreateRoom, rooms: gr.Tabs, studio: Studio, served: Served, demo: gr.Blocks
+    room: ExploreRoom,
+    create: CreateRoom,
+    rooms: gr.Tabs,
+    studio: Studio,
+    served: Served,
+    tab: gr.Tab,
+    demo: gr.Blocks,
 ) -> None:
     def start(
         name: str, against: str, prompt: str, lock: str, points: float, seed: float
@@ -55,7 +62,9 @@ def listen(
     def keep(positions: Mapping[str, float], event: gr.EventData) -> list[Any]:
         """A click: the point becomes the setting of its concepts and goes to Create."""
         try:
-            job = studio.job(str(event.job))
+            job = as_front(studio.job(str(event.job)))
+            if job is None:
+                raise PerfusionError("That front is gone. Draw it again.")
             prompt, seed, lock, biases = picked(job, int(event.pick))
             for name, bias in biases.items():
                 studio.library.set_bias(name, lock, bias)
@@ -67,15 +76,17 @@ def listen(
             *handover.point(create, prompt, seed, lock, biases, positions),
         ]
 
-    def refreshed() -> list[Any]:
-        """The latest board, and the library's names: [board, name, against]"""
+    def refreshed(name: str | None, against: str | None, prompt: str | None) -> list[Any]:
+        """The latest board, and the library as it is now: [board, name, against, prompt]"""
         found = names(studio)
         job = latest(studio)
-        drawn = board(job, served) if job is not None else gr.skip()
+        here = name if name in found else (found[0] if found else None)
+        other = against if against in found else ""
         return [
-            drawn,
-            gr.Dropdown(choices=found, value=found[0]) if found else gr.Dropdown(choices=found),
-            gr.Dropdown(choices=[("one concept alone", ""), *found]),
+            board(job, served) if job is not None else gr.skip(),
+            gr.Dropdown(choices=found, value=here),
+            gr.Dropdown(choices=[("one concept alone", ""), *found], value=other),
+            prompt if prompt and here == name else opening(here, other),
         ]
 
     room.go.click(
@@ -89,9 +100,9 @@ def listen(
     for field in (room.name, room.against):
         field.input(opening, [room.name, room.against], room.prompt, queue=False, **QUIET)
     room.board.click(keep, create.positions, [room.said, *handover.targets(create, rooms)], **QUIET)
-    demo.load(refreshed, None, [room.board, room.name, room.against], **QUIET).then(
-        opening, [room.name, room.against], room.prompt, queue=False, **QUIET
-    )
+    fields = [room.name, room.against, room.prompt]
+    for event in (demo.load, tab.select):
+        event(refreshed, fields, [room.board, *fields], **QUIET)
 
 
 def submit(studio: Studio, name: str, against: str, prompt: str, lock: str, points: int, seed: int) -> Job:
@@ -108,9 +119,9 @@ def submit(studio: Studio, name: str, against: str, prompt: str, lock: str, poin
 
 
 def latest(studio: Studio) -> Job | None:
-    """The last front or grid that has pictures."""
-    jobs = [job for job in studio.jobs() if job.kind in ("front", "grid") and job.result.get("paths")]
-    return jobs[-1] if jobs else None
+    """The last front or grid, also one that a teaching ended with."""
+    fronts = [front for job in studio.jobs() if (front := as_front(job)) is not None]
+    return fronts[-1] if fronts else None
 
 
 def names(studio: Studio) -> list[str]:

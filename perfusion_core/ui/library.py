@@ -112,6 +112,7 @@ def listen(
     rooms: gr.Tabs,
     studio: Studio,
     served: Served,
+    tab: gr.Tab,
     demo: gr.Blocks,
 ) -> None:
     library = studio.library
@@ -201,6 +202,7 @@ def listen(
         again.targets(teach, rooms),
         **quiet,
     )
+    tab.select(lambda chosen: cards(library, served, chosen), room.chosen, room.grid, **quiet)
     demo.load(lambda: cards(library, served), None, room.grid, **quiet)
 
 

@@ -24,13 +24,13 @@ def build_page(studio: Studio, served: Served, readiness: Readiness) -> gr.Block
         gr.HTML(_header(), elem_id="top", js_on_load=None)
         with gr.Row(elem_id="frame"):
             with gr.Column(elem_id="main", min_width=320), gr.Tabs(elem_id="rooms") as rooms:
-                with gr.Tab("Create", id="create"):
+                with gr.Tab("Create", id="create") as create_tab:
                     create_room = create.render(studio, served)
                 with gr.Tab("Teach", id="teach"):
                     teach_room = teach.render(studio, served)
-                with gr.Tab("Library", id="library"):
+                with gr.Tab("Library", id="library") as library_tab:
                     library_room = library.render(studio, served)
-                with gr.Tab("Explore", id="explore"):
+                with gr.Tab("Explore", id="explore") as explore_tab:
                     explore_room = explore.render(studio, served)
                 with gr.Tab("Image info", id="info"):
                     info_room = info.render()
@@ -38,10 +38,10 @@ def build_page(studio: Studio, served: Served, readiness: Readiness) -> gr.Block
                     settings_room = settings.render(studio)
             with gr.Column(elem_id="aside", scale=0, min_width=280):
                 aside_part = aside.render(studio, readiness)
-        create.listen(create_room, studio, served, demo)
+        create.listen(create_room, studio, served, demo, create_tab)
         teach.listen(teach_room, create_room, rooms, studio, served, demo)
-        library.listen(library_room, create_room, teach_room, rooms, studio, served, demo)
-        explore.listen(explore_room, create_room, rooms, studio, served, demo)
+        library.listen(library_room, create_room, teach_room, rooms, studio, served, library_tab, demo)
+        explore.listen(explore_room, create_room, rooms, studio, served, explore_tab, demo)
         info.listen(info_room, create_room, rooms, studio, served)
         settings.listen(settings_room, studio, readiness)
         aside.listen(aside_part, studio, readiness, demo)

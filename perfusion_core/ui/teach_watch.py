@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from perfusion_core.errors import PerfusionError
+from perfusion_core.studio.first_front import as_front
 from perfusion_core.studio.progress import TeachProgress, latest_teaching, teach_progress
 from perfusion_core.studio.save_now import save_now
 from perfusion_core.ui import handover
@@ -15,9 +17,8 @@ from perfusion_core.ui.watch import bar
 from perfusion_core.ui.words import duration, escape, note, notes
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from perfusion_core.studio.app import Studio
+    from perfusion_core.studio.jobs import Job
     from perfusion_core.ui.create import CreateRoom
     from perfusion_core.ui.served import Served
     from perfusion_core.ui.teach import TeachRoom
@@ -103,7 +104,24 @@ def card(studio: Studio, served: Served) -> str:
         f'<section class="card teaching teaching-{job.state}" aria-label="Teaching"><div class="teach-head">'
         f"<h2>{words} "
         f"&lt;{escape(now.name)}&gt;</h2></div>{problem}{bar(1.0 if job.state == 'done' else part, line)}"
-        f"{_figures(now)}{loss_trend(now)}{_previews(now, served)}{notes(now.warnings)}</section>"
+        f"{_figures(now)}{loss_trend(now)}{_front(job, served)}"
+        f"{_previews(now, served)}{notes(now.warnings)}</section>"
+    )
+
+
+def _front(job: Job, served: Served) -> str:
+    """The front that a finished teaching ends with, as a strip; Explore has it with its scores."""
+    front = as_front(job)
+    if front is None:
+        return ""
+    shots = "".join(
+        f'<img src="{escape(served.url(Path(path)))}" alt="At bias {bias:.2f}" title="Gate bias {bias:.2f}">'
+        for path, bias in zip(front.result["paths"], front.result["biases"], strict=False)
+    )
+    return (
+        '<div class="taught-front"><div class="ends"><span>follows the prompt</span>'
+        f"<span>faithful to the photos</span></div><div>{shots}</div>"
+        '<button type="button" class="small" data-room="explore">Choose its setting in Explore</button></div>'
     )
 
 
