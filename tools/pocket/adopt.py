@@ -1,7 +1,7 @@
 """Set up a work folder from a finished pipeline, so that training can go on where only the weights were kept.
 
 Run: `python -m tools.pocket.adopt --from assets/pocket`, then `latents`, `train_unet`,
-`train_vae --decoder-only` and `export` as the README says. Optimisers begin afresh; nothing that is already in
+`train_vae --decoder-only` and `export` as the README says. Optimisers begin afresh; nothing already in
 the work folder is replaced.
 """
 
