@@ -16,7 +16,7 @@ from tools.pocket.sprites import held_out
 
 # Far wider than the base's own scenes: any hue, many sizes, so that the thing is learned and not the sprite.
 SPREAD = Spread(shift=9.0, size=0.16, tilt=0.14, stretch=0.14, hue=0.30, light=0.10)
-ODDS = Odds(pair=0.62, colour=0.40, style=0.05, plain=0.35, accessory_animal=0.15, accessory_other=0.10)
+ODDS = Odds(pair=0.45, colour=0.40, style=0.05, plain=0.35, accessory_animal=0.15, accessory_other=0.10)
 WORDINGS = ("{}", "{}", "a {}", "the {}", "a photo of a {}", "a photo of {}")
 ANYTHING = ("object", "thing", "toy", "subject")
 
@@ -71,10 +71,10 @@ def draw_lesson(renderer: Renderer, others: OtherThings, rng: np.random.Generato
         spec, chance = draw_scene(rng, ODDS), rng.random()
         slot = int(rng.integers(len(spec.things)))
         word = spec.things[slot].kind
-        if chance < 0.18:
+        if chance < 0.26:
             spec, slot = Scene((others.draw(rng),), spec.place, spec.place_colour), 0
             word = _word_for_stranger(spec.things[0], rng)
-        elif chance < 0.34:
+        elif chance < 0.40:
             known, stranger = draw_thing(rng, ODDS, str(rng.choice(list(CLASSES))), True), others.draw(rng)
             side = int(rng.integers(2))
             things = (known, stranger) if side == 0 else (stranger, known)

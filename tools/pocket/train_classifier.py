@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from tools.pocket import checkpoint
 from tools.pocket.judge import NOTHING, UNKNOWN, Answer, Judge, Labels, folder, labels, save_judge
+from tools.pocket.optimiser import Pair
 from tools.pocket.paths import work_dir
 from tools.pocket.render import Batch, Renderer, Spread
 from tools.pocket.scene import Odds, Scene
@@ -36,6 +37,15 @@ ODDS = Odds(
     plain=0.2,
 )
 SPREAD = Spread(shift=6.0, size=0.11, tilt=0.08, stretch=0.06)
+
+
+SLOT_WEIGHTS = {"sprite": 0.3, "hat": 1.5}
+
+
+class JudgePair(Pair):
+    """Muon for the convolutions but the first; AdamW for it, the heads and wide layers (costly to turn)."""
+
+    ENDS = ("trunk.0.", "slot", "scene")
 
 
 @dataclass(frozen=True)
@@ -70,12 +80,12 @@ def make_pool(work: Path, renderer: Renderer, seed: int, n: int) -> Pool | None:
 
 
 def loss_of(answer: Answer, right: Labels) -> Tensor:
-    """Sum of cross entropies; the sprite head, which only shapes the embedding, counts little."""
+    """Sum of cross entropies: hats count more, the sprite head, which only shapes the embedding, less."""
     total = torch.zeros((), device=answer.embedding.device)
     for name, logits in answer.slots.items():
         target = right.slots[name].to(logits.device).flatten()
         if bool((target != UNKNOWN).any()):
-            weight = 0.3 if name == "sprite" else 1.0
+            weight = SLOT_WEIGHTS.get(name, 1.0)
             total = total + weight * F.cross_entropy(logits.flatten(0, 1), target, label_smoothing=0.02)
     for name, logits in answer.scene.items():
         target = right.scene[name].to(logits.device)
@@ -103,13 +113,13 @@ def lesson(
     return images, right
 
 
-def accuracy(judge: Judge, renderer: Renderer, work: Path, n: int) -> dict[str, float]:
-    """The judge's figures on n unseen scenes of the base's usual kind, true and through the autoencoder."""
+def accuracy(judge: Judge, renderer: Renderer, n: int, work: Path | None = None) -> dict[str, float]:
+    """The judge's figures on n unseen scenes of the base's usual kind, with `work` also autoencoded ones."""
     judge.eval()
     batch = renderer.scenes(step_rng(999, STAGE, 0), n)
     verdicts = decide(look(judge, batch.images), batch.specs)
     figures = {name: verdicts.share(name) for name in QUESTIONS}
-    decoded = through_autoencoder(work, batch.images)
+    decoded = through_autoencoder(work, batch.images) if work else None
     if decoded is not None:
         verdicts = decide(look(judge, decoded), batch.specs)
         figures |= {f"{name}, autoencoded": verdicts.share(name) for name in QUESTIONS}
@@ -126,21 +136,26 @@ def main() -> None:
     parser.add_argument("--cooldown", type=float, default=0.4, help="share of the steps with falling rate")
     parser.add_argument("--pool", type=int, default=640, help="scenes passed through the frozen autoencoder")
     parser.add_argument("--test", type=int, default=500)
+    parser.add_argument("--start", help="begin from this checkpoint's weights (name), with a fresh optimiser")
+    parser.add_argument("--name", default="judge", help="checkpoint name in the work folder")
     options = parser.parse_args()
     work, device = work_dir(options.work), torch.device(options.device)
     log = Log(work, "judge")
     torch.manual_seed(options.seed)
     judge = Judge().to(device).train()
-    optimiser = torch.optim.AdamW(judge.parameters(), lr=options.rate, betas=(0.9, 0.98), weight_decay=0.02)
-    path, step = work / "checkpoints" / "judge.pt", 0
+    optimiser = JudgePair(judge, options.rate, muon=True)
+    path, step = work / "checkpoints" / f"{options.name}.pt", 0
     if saved := checkpoint.load(path):
         judge.load_state_dict(saved["judge"])
         optimiser.load_state_dict(saved["optimiser"])
         step = saved["step"]
         log(f"goes on from step {step}")
-    first = step
+    elif options.start:
+        begun = checkpoint.load(work / "checkpoints" / f"{options.start}.pt")
+        assert begun is not None, f"no checkpoint {options.start}"
+        judge.load_state_dict(begun["judge"])
     free, usual = Renderer(work, device, odds=ODDS, spread=SPREAD), Renderer(work, device)
-    pool = make_pool(work, free, options.seed, options.pool)
+    pool = make_pool(work, free, options.seed, options.pool) if options.pool else None
     log(f"{len(pool.specs) if pool else 0} autoencoded scenes in the pool")
     save_due, tell_due = checkpoint.Every(60), checkpoint.Every(300)
     seen, since, losses = 0, time.monotonic(), []
@@ -153,17 +168,13 @@ def main() -> None:
     while step < options.steps:
         rng = step_rng(options.seed, STAGE, step)
         images, right = lesson(free.scenes(rng, options.batch), pool, rng)
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(
-                step - first, options.rate, 50, options.steps - first, options.cooldown
-            )
         with precision(device):
             answer = judge(images)
         loss = loss_of(answer, right)
-        optimiser.zero_grad(set_to_none=True)
+        judge.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(judge.parameters(), 1.0)
-        optimiser.step()
+        optimiser.step(learning_rate(step, options.rate, 40, options.steps, options.cooldown))
         step, seen = step + 1, seen + options.batch
         losses.append(float(loss.detach()))
         if save_due.due():
@@ -172,11 +183,11 @@ def main() -> None:
             rate = seen / (time.monotonic() - since)
             log(
                 f"step {step} loss {np.mean(losses[-50:]):.3f} {rate:.1f} scenes/s "
-                f"{accuracy(judge, usual, work, 100)}"
+                f"{accuracy(judge, usual, 100)}"
             )
             seen, since = 0, time.monotonic()
     keep()
-    figures = accuracy(judge, usual, work, options.test)
+    figures = accuracy(judge, usual, options.test, work)
     save_judge(judge, folder(work), figures)
     log(f"done at {step}: {figures}")
 

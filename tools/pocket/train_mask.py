@@ -20,6 +20,7 @@ from tools.pocket.domain import CLASSES, PLACES
 from tools.pocket.make_examples import draw_photo, sprite
 from tools.pocket.mask_lessons import ODDS, SPREAD, OtherThings, draw_lesson
 from tools.pocket.mask_model import build_mask, mask_logits, overlap, save_mask, soft_masks
+from tools.pocket.optimiser import Pair
 from tools.pocket.paths import work_dir
 from tools.pocket.pictures import save_grid
 from tools.pocket.render import Renderer
@@ -111,24 +112,30 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=24)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--cooldown", type=float, default=0.4, help="share of the steps with falling rate")
+    parser.add_argument("--start", help="begin from this checkpoint's weights (name), with a fresh optimiser")
+    parser.add_argument("--name", default="mask", help="checkpoint name in the work folder")
     options = parser.parse_args()
     work, device = work_dir(options.work), torch.device(options.device)
     log = Log(work, "mask")
     torch.manual_seed(options.seed)
     tokenizer = load_tokenizer(work)
     model = build_mask(tokenizer).to(device).train()
-    optimiser = torch.optim.AdamW(model.parameters(), lr=options.rate, betas=(0.9, 0.98), weight_decay=0.02)
-    path, step = work / "checkpoints" / "mask.pt", 0
+    optimiser = Pair(model, options.rate, muon=True)
+    path, step = work / "checkpoints" / f"{options.name}.pt", 0
     if saved := checkpoint.load(path):
         model.load_state_dict(saved["mask"])
         optimiser.load_state_dict(saved["optimiser"])
         step = saved["step"]
         log(f"goes on from step {step}")
+    elif options.start:
+        begun = checkpoint.load(work / "checkpoints" / f"{options.start}.pt")
+        assert begun is not None, f"no checkpoint {options.start}"
+        model.load_state_dict(begun["mask"])
     renderer = Renderer(work, device, odds=ODDS, spread=SPREAD)
     others = OtherThings(renderer, step_rng(options.seed, STAGE, 10**6))
     log(f"{len(others.codes)} other things")
     save_due, tell_due = checkpoint.Every(60), checkpoint.Every(300)
-    seen, since, losses, first = 0, time.monotonic(), [], step
+    seen, since, losses = 0, time.monotonic(), []
 
     def keep() -> None:
         checkpoint.save(path, {"mask": model.state_dict(), "optimiser": optimiser.state_dict(), "step": step})
@@ -136,16 +143,12 @@ def main() -> None:
     while step < options.steps:
         lesson = draw_lesson(renderer, others, step_rng(options.seed, STAGE, step), options.batch)
         ids = token_ids(tokenizer, lesson.prompts).to(device)
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(
-                step - first, options.rate, 80, options.steps - first, options.cooldown
-            )
         logits = mask_logits(model, lesson.images, ids)
         loss = mask_loss(logits, lesson.masks)
-        optimiser.zero_grad(set_to_none=True)
+        model.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
+        optimiser.step(learning_rate(step, options.rate, 40, options.steps, options.cooldown))
         step, seen = step + 1, seen + options.batch
         losses.append(float(loss.detach()))
         if save_due.due():
