@@ -176,8 +176,9 @@ def applied(
 
     `biases` maps a concept's name to its gate bias, or to a list of one per image. What counts for an image
     is, in this order: a list given here, `<name:0.6>` in the prompt, a number given here, the concept's own.
-    `removal=None` takes what the concepts were taught with. `inverse_covariance` (D, D) defaults to the
-    base's own statistics. With no concepts it only lets text encoder and denoiser differ in precision.
+    `removal=None` is the gated one, whatever the concepts were taught with: it leaves prompts without them
+    alone. `inverse_covariance` (D, D) defaults to the base's own statistics. With no concepts it only lets
+    text encoder and denoiser differ in precision.
 
     `anchored` sets the gates at placeholders by what is known there, not by measuring: a concept's own is
     open, another concept's closed to it. Words around a placeholder ("a pencil sketch of a <name>") change

@@ -316,6 +316,16 @@ def test_a_concept_of_other_weights_is_used_with_a_warning(
         pass
 
 
+def test_a_concept_taught_with_the_papers_removal_is_used_with_the_gated_one(
+    tiny_base: Any, make_concept: Any, tiny_covariance: Any
+) -> None:
+    taught = make_concept(tiny_base, removal="paper")
+    plain = draw(tiny_base.pipeline)
+    closed = {"biases": {"biscuit": 50.0}, "inverse_covariance": tiny_covariance}
+    with applied(tiny_base.pipeline, [taught], **closed):
+        assert np.array_equal(draw(tiny_base.pipeline), plain)
+
+
 def test_an_unknown_lock_is_refused(tiny_base: Any, biscuit: Any, tiny_covariance: Any) -> None:
     lock: Any = "loose"
     with (
