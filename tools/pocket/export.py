@@ -138,7 +138,12 @@ def main() -> None:
         load_as_full_precision(partial / part / "config.json")
     for name in KEPT:
         if (target / name).exists():
-            (shutil.copytree if (target / name).is_dir() else shutil.copy2)(target / name, partial / name)
+            copy = shutil.copytree if (target / name).is_dir() else shutil.copy2
+            copy(target / name, partial / name)
+    if (work / "mask").is_dir():
+        shutil.copytree(work / "mask", partial / "mask", dirs_exist_ok=True)
+    for file in partial.rglob("*"):
+        file.chmod(0o755 if file.is_dir() else 0o644)  # safetensors writes files that others cannot read
     if target.exists():
         os.replace(target, old)
     os.replace(partial, target)
