@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ class TeachProgress:
     total: int = 0
     seconds: float = 0.0
     eta: float | None = None
+    seconds_a_step: float | None = None
     losses: dict[int, float] = field(default_factory=dict[int, float])
     scores: list[Point] = field(default_factory=list[Point])
     previews: dict[int, list[Path]] = field(default_factory=dict[int, list[Path]])
@@ -42,10 +45,6 @@ class TeachProgress:
     @property
     def folder(self) -> Path:
         return Path(str(self.job.request.get("folder", "")))
-
-    @property
-    def seconds_a_step(self) -> float | None:
-        return self.seconds / self.step if self.step and self.seconds else None
 
 
 def latest_teaching(studio: Studio) -> Job | None:
@@ -61,6 +60,7 @@ def teach_progress(studio: Studio, job: Job) -> TeachProgress:
     """
     found = TeachProgress(job)
     facts: dict[str, Any] = {"stage": "", "step": 0, "total": 0, "seconds": 0.0, "eta": None}
+    clock: list[tuple[int, float]] = []
     for event in studio.events(job.id):
         kind = event.get("kind")
         for key in ("step", "total", "seconds"):
@@ -72,6 +72,7 @@ def teach_progress(studio: Studio, job: Job) -> TeachProgress:
             facts["stage"] = str(event.get("text", ""))
         elif kind == "step" and event.get("loss") is not None:
             found.losses[int(event["step"])] = float(event["loss"])
+            clock.append((int(event["step"]), float(event["seconds"])))
         elif kind == "score":
             found.scores[:] = [p for p in found.scores if p.step < event["step"]]
             found.scores.append(Point(int(event["step"]), float(event["image"]), float(event["text"])))
@@ -85,8 +86,19 @@ def teach_progress(studio: Studio, job: Job) -> TeachProgress:
         scores=found.scores,
         previews=found.previews,
         warnings=list(dict.fromkeys(found.warnings)),
+        seconds_a_step=_pace(clock),
         **facts,
     )
+
+
+def _pace(clock: list[tuple[int, float]]) -> float | None:
+    """Seconds a step takes: the median of the latest ones, so that the previews between them do not count."""
+    passed = [
+        after - before
+        for (step, before), (following, after) in pairwise(clock[-20:])
+        if following == step + 1 and after > before
+    ]
+    return median(passed) if passed else None
 
 
 def smoothed(losses: dict[int, float], keep: float = 0.9) -> list[tuple[int, float]]:

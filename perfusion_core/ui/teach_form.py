@@ -56,10 +56,14 @@ def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
     def masks(staged: list[Staged], kind: str | None, mask: str) -> list[Any]:
         """Where the model sees the subject, once there are photos and a word: [staged, photos, check]"""
         word = (kind or "").strip()
-        said = word_check(studio, word)
-        if not staged or not word or mask != "auto" or studio.base is None:
-            return [gr.skip(), gr.skip(), said]
+        if not word:
+            return [gr.skip(), gr.skip(), ""]
+        said = ""
         try:
+            studio.bases.get(studio.settings.base)  # right after the start it may still be on its way
+            said = word_check(studio, word)
+            if not staged or mask != "auto":
+                return [gr.skip(), gr.skip(), said]
             found, remark = with_masks(studio, staged, word)
         except PerfusionError as error:
             return [gr.skip(), gr.skip(), said + note(str(error), "problem")]
