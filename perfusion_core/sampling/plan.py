@@ -89,11 +89,16 @@ def _warnings(base: BaseModel, request: GenerationRequest, used: Mapping[str, Co
     for concept in used.values():
         if concept.metadata.base_fingerprint != base.fingerprint:
             said.append(
-                f"<{concept.name}> was taught on {concept.metadata.base}, whose weights are not those of "
-                f"{base.id}; "
-                "it may look different here."
+                f"<{concept.name}> was taught on {_other(concept.metadata.base, base.id)}; it may look "
+                f"different here."
             )
     return said
+
+
+def _other(taught_on: str, here: str) -> str:
+    if taught_on == here:
+        return f"another version of {here}"
+    return f"{taught_on}, whose weights are not those of {here}"
 
 
 def used_name(plan: Plan, name: str) -> str:

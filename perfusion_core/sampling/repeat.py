@@ -45,7 +45,8 @@ def differences(recipe: ImageRecipe, base: BaseModel, concepts: Mapping[str, Con
     """
     found: list[str] = []
     if recipe.base_fingerprint != base.fingerprint:
-        found.append(f"the base model is {base.id}, and its weights are not those of {recipe.base}")
+        same_name = "that of the image" if recipe.base == base.id else recipe.base
+        found.append(f"the base model is {base.id}, and its weights are not those of {same_name}")
     by_name = {concept.name.casefold(): concept for concept in concepts.values()}
     for used in recipe.concepts:
         here = by_name.get(used.name.casefold())
