@@ -22,8 +22,8 @@ Lock = Literal["local", "global"]
 Biases = Mapping[str, float | Sequence[float]]
 
 DEFAULT_BIAS: dict[Lock, float] = {"local": 0.68, "global": 0.5}
-# Whatever a concept was taught with: measured on the bundled base with a taught dog, prompts without it drift by
-# 0.0004 of a pixel's range (0.0025 where they say "dog"), and by 0.004 to 0.005 (0.021) with the paper's removal.
+# Whatever a concept was taught with: measured on the bundled base with a taught dog, prompts without it drift
+# by 0.0004 of a pixel's range (0.0025 where they say "dog"), with the paper's removal by 0.004 (0.021).
 DEFAULT_REMOVAL: Removal = "gated"
 
 

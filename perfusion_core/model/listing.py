@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from perfusion_core.errors import BaseModelError
+from perfusion_core.model.checkpoint import checkpoint_kind
 
 POCKET = "pocket"
 SUPPORTED_CLASSES = ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline")
@@ -50,7 +51,7 @@ def available_bases(models_dir: str | Path | None = None) -> list[BaseListing]:
         if (path / "model_index.json").is_file():
             found.append(_listing(str(path), path.name, path))
         elif path.suffix == ".safetensors" and path.is_file():
-            found.append(BaseListing(str(path), path.stem, path, True))
+            found.append(_file_listing(path))
     for path in sorted(hub_cache_folder().glob("models--*/snapshots/*/model_index.json")):
         name = path.parents[2].name.removeprefix("models--").replace("--", "/")
         if all(base.id != name for base in found):
@@ -64,6 +65,14 @@ def _listing(reference: str, title: str, folder: Path) -> BaseListing:
     except BaseModelError as error:
         return BaseListing(reference, title, folder, False, str(error))
     return BaseListing(reference, title, folder, True)
+
+
+def _file_listing(path: Path) -> BaseListing:
+    try:
+        checkpoint_kind(path)
+    except BaseModelError as error:
+        return BaseListing(str(path), path.stem, path, False, str(error))
+    return BaseListing(str(path), path.stem, path, True)
 
 
 def require_supported(folder: Path, name: str) -> None:

@@ -195,6 +195,8 @@ def test_models_at_hand_are_listed_with_reasons(
     found = {base.title: base for base in available_bases(models)}
     assert set(found) == {"other", "single", "somebody/model"}
     assert not found["other"].supported
+    assert not found["single"].supported
+    assert "no checkpoint of a kind" in found["single"].reason
     assert "Flux" in found["other"].reason
     assert found["somebody/model"].supported
     assert found["somebody/model"].path == hub

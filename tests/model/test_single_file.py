@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 import perfusion_core.model.single_file as single_file
 from perfusion_core.errors import BaseModelError
 from perfusion_core.model.base import load_base
-from perfusion_core.model.single_file import checkpoint_kind, clip_tokenizer, set_prediction_type
+from perfusion_core.model.checkpoint import checkpoint_kind
+from perfusion_core.model.single_file import clip_tokenizer, set_prediction_type
 from tests.ldm_checkpoint import Layout
 
 FEW_WORDS = 600
@@ -51,7 +52,17 @@ def test_other_files_are_named(tmp_path: Path, shapes: dict[str, tuple[int, ...]
         load_base(path, device="cpu")
 
 
-@pytest.mark.parametrize("content", [b"", b"\x80\x04pickle", b"PK\x03\x04", b"\xff" * 100])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x80\x04pickle",
+        b"PK\x03\x04",
+        b"\xff" * 100,
+        b"\x02" + b"\0" * 7 + b"[]",
+        b"\x09" + b"\0" * 7 + b'{"a": [1]}',
+    ],
+)
 def test_what_is_no_safetensors_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "model.safetensors").write_bytes(content)
     with pytest.raises(BaseModelError, match=r"model\.safetensors is not a whole \.safetensors file"):
