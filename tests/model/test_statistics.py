@@ -116,3 +116,14 @@ def test_a_missing_corpus_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.gz").write_bytes(b"not gzip")
     with pytest.raises(BaseModelError, match="caption file"):
         read_captions(tmp_path / "bad.gz")
+
+
+@pytest.mark.skipif(
+    not (statistics.ASSETS / "pocket" / "model_index.json").is_file(), reason="no pocket model yet"
+)
+def test_the_shipped_statistics_are_the_pocket_models_own(tmp_path: Path) -> None:
+    base = load_base(statistics.ASSETS / "pocket", device="cpu")
+    found = covariance_for(base, tmp_path / "unused")
+    assert not (tmp_path / "unused").exists()
+    assert found.inverse.shape == (base.description.text_width,) * 2
+    assert found.condition < 200_000
