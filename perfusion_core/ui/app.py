@@ -15,6 +15,7 @@ from perfusion_core.studio.first_visit import welcome
 from perfusion_core.studio.preferences import preferred
 from perfusion_core.studio.readiness import Readiness
 from perfusion_core.ui.security import (
+    LOOPBACK,
     SameSite,
     hosted_space,
     hosts_of,
@@ -43,6 +44,8 @@ def launch(
     """
     pair = parse_auth(auth)
     space = hosted_space()
+    if space is not None and host in LOOPBACK:
+        host = "0.0.0.0"  # a Space is reached through its proxy
     require_password_outside(host, pair, hosted=space is not None)
     settings = preferred(replace(settings, outputs=settings.home / "outputs"))
     if threading.current_thread() is threading.main_thread():
