@@ -84,6 +84,8 @@ def save_mask(model: CLIPSegForImageSegmentation, tokenizer: CLIPTokenizer, fold
     half = CLIPSegForImageSegmentation(model.config)
     half.load_state_dict(model.state_dict())
     half.half().eval().save_pretrained(partial)
+    for path in partial.glob("*.safetensors"):
+        path.chmod(0o644)  # save_pretrained leaves them unreadable for others
     tokenizer.save_pretrained(partial)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(partial, folder)
