@@ -176,14 +176,15 @@ STABLE_DIFFUSION: dict[str, Any] = {
 
 # For the bundled small model.
 POCKET: dict[str, Any] = {
-    "steps": 50,
+    "steps": 60,
     "batch_size": 8,
-    "value_rate": 0.015,
+    "value_rate": 0.03,
     "embedding_rate": 0.003,
-    "clarity": 0.02,
-    "decay": 0.8,
-    "bias": 0.75,
-    "temperature": 0.1,
+    "clarity": 0.1,
+    "decay": 0.85,
+    "bias": 0.6,
+    "temperature": 0.15,
+    "removal": "gated",
     "checkpoint_every": 10,
     "validation_steps": 10,
 }

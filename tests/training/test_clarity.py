@@ -26,16 +26,25 @@ def test_a_clear_word_is_learned_where_it_is_asked_for(lesson: Any) -> None:
     assert unclear(lesson, clear) < 0.6 * unclear(lesson, plain)
 
 
-def test_the_loss_looks_at_the_concepts_own_token_only(lesson: Any) -> None:
+def test_the_loss_wants_one_token_to_stand_out(lesson: Any) -> None:
     class Encoded:
         positions = ({"biscuit": [2]},)
         encoding = torch.zeros(1, 8, 32)
 
+    def loss() -> float:
+        return float(clarity_loss(Encoded(), "biscuit", target, inverse))  # type: ignore[arg-type]
+
     target, inverse = torch.ones(32), lesson.statistics.inverse
-    assert float(clarity_loss(Encoded(), "biscuit", target, inverse)) == 1  # type: ignore[arg-type]
+    assert loss() == 1
     Encoded.encoding[0, 2] = target
-    Encoded.encoding[0, 4] = 5 * target  # what stands behind it carries it on, and may
-    assert float(clarity_loss(Encoded(), "biscuit", target, inverse)) < 1e-8  # type: ignore[arg-type]
+    assert loss() < 1e-8
+    Encoded.encoding[0, 4] = 0.7 * target  # what stands behind it carries it on, and may
+    assert loss() < 1e-8
+    Encoded.encoding[0, 4] = 1.3 * target  # but not louder than the concept itself
+    assert loss() > 0.04
+    Encoded.encoding[0, 4] = 0
+    Encoded.encoding[0, 1] = target  # what stands before it cannot know of it
+    assert loss() < 1e-8
 
 
 def test_contexts_are_drawn_without_repeats_and_hold_the_concept() -> None:
