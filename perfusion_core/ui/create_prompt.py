@@ -39,10 +39,15 @@ def listen(room: CreateRoom, studio: Studio, served: Served, demo: gr.Blocks, ta
 
     seen = [room.chips, room.mentions]
     # Queued, all of them: outside the queue Gradio does not tell the page that a State has changed.
-    demo.load(opening, room.prompt, [room.prompt, *seen], **QUIET)
-    tab.select(read, room.prompt, seen, **QUIET)
-    room.prompt.change(read, room.prompt, seen, trigger_mode="always_last", **QUIET)
-    room.chips.click(write, room.prompt, [room.prompt, *seen], **QUIET)
+    in_turn: dict[str, Any] = {
+        **QUIET,
+        "concurrency_id": "prompt",
+        "concurrency_limit": 1,
+    }  # the last one counts
+    demo.load(opening, room.prompt, [room.prompt, *seen], **in_turn)
+    tab.select(read, room.prompt, seen, **in_turn)
+    room.prompt.change(read, room.prompt, seen, trigger_mode="always_last", **in_turn)
+    room.chips.click(write, room.prompt, [room.prompt, *seen], **in_turn)
 
     with room.sliders:
 
