@@ -99,7 +99,7 @@ def render(studio: Studio, served: Served) -> TeachRoom:
                     kind = gr.Dropdown(
                         KINDS,
                         value=None,
-                        label="What kind of thing it is",
+                        label="Kind of thing",
                         allow_custom_value=True,
                         elem_id="teach-kind",
                         interactive=True,
