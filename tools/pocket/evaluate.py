@@ -7,6 +7,7 @@ table.md and grid.png to --out. Prompts come from the seed 999, which no trainin
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from pathlib import Path
@@ -28,7 +29,7 @@ from tools.pocket.render import Renderer
 from tools.pocket.scene import Scene, caption, draw_scene
 from tools.pocket.train_clip import judge as clip_right
 from tools.pocket.train_mask import try_unseen, try_unseen_pairs
-from tools.pocket.training import stage_parser, step_rng
+from tools.pocket.training import precision, stage_parser, step_rng
 from tools.pocket.verdicts import decide, look
 
 STAGE = 7
@@ -122,6 +123,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--guidance", type=float, default=4.0)
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument(
+        "--bf16", action="store_true", help="mixed precision: about twice as fast on newer CPUs"
+    )
     parser.add_argument("--time", action="store_true", help="also time four pictures (on an idle machine)")
     parser.add_argument(
         "--only-pictures", action="store_true", help="leave out autoencoder, CLIP and mask figures"
@@ -135,10 +139,14 @@ def main() -> None:
     pipe.set_progress_bar_config(disable=True)
     judge, renderer = load_judge(options.judge or judge_folder(work), device), Renderer(work, device)
     specs, captions = unseen_prompts(options.prompts)
-    name = f"{pipeline_print(options.pipeline)}-{options.steps}-{options.guidance:g}.pt"
-    images = generate(pipe, captions, options.steps, options.guidance, options.batch, out / "pictures" / name)
+    mixed = "-bf16" if options.bf16 else ""
+    name = f"{pipeline_print(options.pipeline)}-{options.steps}-{options.guidance:g}{mixed}.pt"
+    with precision(device) if options.bf16 else contextlib.nullcontext():
+        images = generate(
+            pipe, captions, options.steps, options.guidance, options.batch, out / "pictures" / name
+        )
+        true = through(pipe, renderer.draw(step_rng(UNSEEN, STAGE, 10**7), specs, captions).images)
     save_grid(images[:64], out / "grid.png")
-    true = through(pipe, renderer.draw(step_rng(UNSEEN, STAGE, 10**7), specs, captions).images)
     made = decide(look(judge, images.to(device)), specs)
     ceiling = decide(look(judge, true.to(device)), specs)
     others: dict[str, float] = {} if options.only_pictures else beside(pipe, options.pipeline, work, renderer)
@@ -147,6 +155,7 @@ def main() -> None:
     settings: dict[str, Any] = {
         "prompts": options.prompts, "steps": options.steps, "guidance": options.guidance,
         "threads": torch.get_num_threads(), "weights": pipeline_print(options.pipeline),
+        "mixed_precision": options.bf16,
     }  # fmt: skip
     figures = summary(made, ceiling, others, settings)
     write(figures, out)
