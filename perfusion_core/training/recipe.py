@@ -176,12 +176,12 @@ STABLE_DIFFUSION: dict[str, Any] = {
 
 # For the bundled small model.
 POCKET: dict[str, Any] = {
-    "steps": 60,
+    "steps": 50,
     "batch_size": 8,
     "value_rate": 0.03,
     "embedding_rate": 0.003,
     "clarity": 0.1,
-    "decay": 0.85,
+    "decay": 0.82,
     "bias": 0.6,
     "temperature": 0.15,
     "removal": "gated",
