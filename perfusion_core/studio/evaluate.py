@@ -60,6 +60,7 @@ class Evaluation:
     hypervolume: float
     hypervolume_reference: tuple[float, float]
     steadiness: tuple[float, float]
+    subject_steadiness: float | None
     drift: float
 
     def facts(self) -> dict[str, Any]:
@@ -117,6 +118,7 @@ def evaluate_concept(
         _point(scorer, bias, swept[k * len(shots) : (k + 1) * len(shots)], pictures, texts)
         for k, bias in enumerate(biases)
     ]
+    subject = _subject(loaded, scorer, swept, pictures, masks, concept.superclass, len(shots))
     return Evaluation(
         name=entry.name,
         lock=lock,
@@ -125,12 +127,13 @@ def evaluate_concept(
         prompts=wording,
         seeds=seeds,
         points=tuple(found),
-        subject=_subject(loaded, scorer, swept, pictures, masks, concept.superclass, len(shots)),
+        subject=subject,
         untaught=_point(scorer, 0.0, untaught, pictures, texts),
         knee=knee(found),
         hypervolume=hypervolume(found, REFERENCE),
         hypervolume_reference=REFERENCE,
         steadiness=monotonicity(found),
+        subject_steadiness=_subject_steadiness(found, subject),
         drift=fmean(_difference(a, b) for a, b in zip(untaught, beside, strict=True)),
     )
 
@@ -221,6 +224,15 @@ def _subject(
     found = segmenter.soft_masks(list(images), superclass)
     scores = image_similarity(scorer, images, photos, seen, found)
     return tuple(fmean(scores[k : k + shots]) for k in range(0, len(scores), shots))
+
+
+def _subject_steadiness(points: Sequence[FrontPoint], subject: Sequence[float] | None) -> float | None:
+    if subject is None:
+        return None
+    seen = [
+        FrontPoint(point.bias, likeness, point.text) for point, likeness in zip(points, subject, strict=True)
+    ]
+    return monotonicity(seen)[0]
 
 
 def _difference(one: Image.Image, other: Image.Image) -> float:

@@ -148,6 +148,8 @@ def test_an_evaluation_measures_the_front_the_untaught_word_and_the_drift(
     )
     assert len(found.points) == len(found.subject or ()) == 3
     assert found.scorer == "coarse pixels"
+    assert found.subject_steadiness is not None
+    assert -1 <= found.subject_steadiness <= 1
     assert found.knee in found.points
     assert 0 < found.hypervolume < 1
     assert 0 <= found.drift < 1
