@@ -99,9 +99,10 @@ def assemble(work: Path, unet: str, dtype: torch.dtype = torch.float32) -> Stabl
     return pipeline.to(dtype)
 
 
-def load_as_full_precision(config: Path) -> None:
-    """Let transformers load half-precision weights as fp32 by default, as diffusers does with its own."""
+def make_portable(config: Path) -> None:
+    """Let half-precision weights load as fp32 by default, and drop the path of this machine from the config."""
     text = json.loads(config.read_text(encoding="utf-8"))
+    text.pop("_name_or_path", None)
     for section in (text, text.get("text_config", {}), text.get("vision_config", {})):
         if "dtype" in section:
             section["dtype"] = "float32"
@@ -134,8 +135,8 @@ def main() -> None:
     clip.save_pretrained(partial / "clip")
     load_tokenizer(work).save_pretrained(partial / "clip")
     processor().save_pretrained(partial / "clip")
-    for part in ("text_encoder", "clip"):
-        load_as_full_precision(partial / part / "config.json")
+    for config in partial.glob("*/config.json"):
+        make_portable(config)
     for name in KEPT:
         if (target / name).exists():
             copy = shutil.copytree if (target / name).is_dir() else shutil.copy2
