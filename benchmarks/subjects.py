@@ -1,4 +1,4 @@
-"""What the benchmarks run on: the bundled base, or Stable Diffusion 1.5's architecture with random weights."""
+"""What the benchmarks run on: the bundled base, or Stable Diffusion 1.5's architecture at random weights."""
 
 from __future__ import annotations
 

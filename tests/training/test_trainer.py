@@ -201,7 +201,7 @@ def test_the_text_encoder_runs_on_distinct_templates_only(
         return run(self, prompts, *args, **kwargs)
 
     monkeypatch.setattr(PromptEncoder, "encode", counted)
-    lesson.run(recipe=lesson.recipe.changed(batch_size=16))
+    lesson.run(recipe=lesson.recipe.changed(batch_size=16, clarity=0.0))
     assert max(sizes) == len(lesson.recipe.templates) == 3
 
 
