@@ -174,7 +174,11 @@ STABLE_DIFFUSION: dict[str, Any] = {
     "checkpoint_every": 25,
 }
 
-# For the bundled small model.
+# For the bundled small model, measured on its held-out examples with its own CLIP. The values learn the
+# thing and the word stays near its superclass: at an embedding rate of 0.006 and more the word alone
+# carried the likeness, and the gate bias changed nothing. Taught at the gate it is drawn with, since a
+# lower bias opens tokens that a narrower gate never let the values learn for. Past some 60 steps the
+# subject falls into blocks.
 POCKET: dict[str, Any] = {
     "steps": 50,
     "batch_size": 8,
