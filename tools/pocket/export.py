@@ -100,7 +100,7 @@ def assemble(work: Path, unet: str, dtype: torch.dtype = torch.float32) -> Stabl
 
 
 def make_portable(config: Path) -> None:
-    """Let half-precision weights load as fp32 by default, and drop the path of this machine from the config."""
+    """Let half-precision weights load as fp32 by default; drop the paths of this machine from the config."""
     text = json.loads(config.read_text(encoding="utf-8"))
     text.pop("_name_or_path", None)
     for section in (text, text.get("text_config", {}), text.get("vision_config", {})):
