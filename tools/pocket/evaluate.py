@@ -152,6 +152,8 @@ def main() -> None:
     others: dict[str, float] = {} if options.only_pictures else beside(pipe, options.pipeline, work, renderer)
     if options.time:
         others["seconds_for_four"] = seconds_for_four(pipe, options.steps, options.guidance)
+        with precision(device):
+            others["seconds_for_four_mixed"] = seconds_for_four(pipe, options.steps, options.guidance)
     settings: dict[str, Any] = {
         "prompts": options.prompts, "steps": options.steps, "guidance": options.guidance,
         "threads": torch.get_num_threads(), "weights": pipeline_print(options.pipeline),
