@@ -141,11 +141,12 @@ def train(
                     base, learned, encoding, batch, inverse_covariance, schedule, scaler, recipe
                 )
                 assert encoding.grad is not None
-                gradients = [(encoded.encoding[shown], encoding.grad.to(encoded.encoding.device))]
+                ends = [encoded.encoding[shown]]
+                gradients = [encoding.grad.to(encoded.encoding.device)]
                 if recipe.clarity:
-                    unclear = clarity_loss(encoded, name, learned.target_input, inverse_covariance)
-                    gradients.append((unclear, scaler.scale(torch.full_like(unclear, recipe.clarity))))
-                torch.autograd.backward(*zip(*gradients, strict=True))
+                    ends.append(clarity_loss(encoded, name, learned.target_input, inverse_covariance))
+                    gradients.append(scaler.scale(torch.full_like(ends[-1], recipe.clarity)))
+                torch.autograd.backward(ends, gradients)
                 set_rates(optimizer, recipe, state.step)
                 scaler.step(optimizer)
                 scaler.update()
