@@ -2,8 +2,9 @@
 
 What was measured for <biscuit> (poodle, 7 biases, 3 prompts, 2 seeds), on an unfinished base and on the first
 one in assets/pocket: rank correlation along the slider 1.00 and 0.81 for the prompt, -0.05 and 0.43 for the
-likeness of the whole picture, 0.81 and -0.52 for that of the subject alone. So the prompt's course is steady
-and that of the likeness is not, by either measure: it is written down here as expected to fail until it is
+likeness of the whole picture, 0.81 and -0.52 for that of the subject alone. For <mug> (beer-mug, 8 prompts, 1
+seed, the second base) it was the other way round: 1.00 for both likenesses, -0.62 for the prompt. No concept
+yet moved both scores steadily; for this one the likeness is written down as expected to fail until that is
 mended. The other bars were set on the first of the two bases and held on the second.
 """
 
