@@ -25,11 +25,13 @@ class Batch:
     """A rendered batch.
 
     images: (n, 3, 128, 128) in [0, 1]. masks: (n, 2, 128, 128) in [0, 1], the visible part of the left and
-    the right object without its hat (all zero where there is no second object). captions and specs: n each.
+    the right object without its hat (all zero where there is no second object). covered: (n, 1, 128, 128) in
+    [0, 1], how much of a pixel is thing or hat. captions and specs: n each.
     """
 
     images: Tensor
     masks: Tensor
+    covered: Tensor
     captions: list[str]
     specs: list[Scene]
 
@@ -73,6 +75,7 @@ class Renderer:
         canvas = self._backgrounds(specs, generator)
         n = len(specs)
         masks = torch.zeros(n, 2, SIZE, SIZE, device=self.device)
+        covered = torch.zeros(n, 1, SIZE, SIZE, device=self.device)
         for slot in (0, 1):
             rows = [i for i, spec in enumerate(specs) if len(spec.things) > slot]
             if not rows:
@@ -83,10 +86,12 @@ class Renderer:
             floor = torch.tensor([float(specs[i].place not in FLOATING) for i in rows])
             part, alpha, hat = self._objects(things, paired, floor, slot, generator, canvas[index])
             canvas[index] = part
-            masks[index] = masks[index] * (1 - torch.maximum(alpha, hat))
+            drawn = torch.maximum(alpha, hat)
+            masks[index] = masks[index] * (1 - drawn)
+            covered[index] = torch.maximum(covered[index], drawn)
             masks[index, slot] = (alpha * (1 - hat))[:, 0]
         images = apply_style(canvas.clamp(0, 1), [spec.style for spec in specs])
-        return Batch(images, masks, captions or [caption(spec) for spec in specs], specs)
+        return Batch(images, masks, covered, captions or [caption(spec) for spec in specs], specs)
 
     def _backgrounds(self, specs: list[Scene], generator: torch.Generator) -> Tensor:
         canvas = torch.empty(len(specs), 3, SIZE, SIZE, device=self.device)

@@ -54,6 +54,7 @@ class Odds:
     style: float = 0.16
     plain: float = 0.14
     untold_place: float = 0.10
+    several: float = 0.0  # classes are drawn as often as their number of pictures to this power
 
 
 def draw_thing(rng: np.random.Generator, odds: Odds, kind: str, paired: bool) -> Thing:
@@ -70,11 +71,18 @@ def draw_thing(rng: np.random.Generator, odds: Odds, kind: str, paired: bool) ->
     )
 
 
+def _kind_odds(odds: Odds) -> np.ndarray | None:
+    if not odds.several:
+        return None
+    often = np.array([len(sprites) for sprites in CLASSES.values()], float) ** odds.several
+    return often / often.sum()
+
+
 def draw_scene(rng: np.random.Generator, odds: Odds | None = None) -> Scene:
     """Draw one scene; a pair always has two different classes, so that the caption tells them apart."""
     odds = odds or Odds()
     paired = rng.random() < odds.pair
-    kinds = rng.choice(list(CLASSES), size=2 if paired else 1, replace=False)
+    kinds = rng.choice(list(CLASSES), size=2 if paired else 1, replace=False, p=_kind_odds(odds))
     things = tuple(draw_thing(rng, odds, str(kind), paired) for kind in kinds)
     plain = rng.random() < odds.plain
     place = "plain" if plain else str(rng.choice([name for name in PLACES if name != "plain"]))

@@ -31,12 +31,15 @@ STAGE = 6
 class Feed:
     """Batches of latents and word states from the shards on disk; new shards join as they appear."""
 
-    def __init__(self, work: Path, device: torch.device, drop: float) -> None:
-        self.work, self.device, self.drop = work, device, drop
+    def __init__(self, work: Path, device: torch.device, drop: float, bare_ends: float) -> None:
+        self.work, self.device, self.drop, self.bare_ends = work, device, drop, bare_ends
         self.shards: list[Shard] = []
         self.known: frozenset[int] = frozenset()
         self.text = CLIPTextModel.from_pretrained(work / "clip-frozen" / "text_encoder").to(device).eval()
-        self.empty = token_ids(load_tokenizer(work), [""])[0]
+        tokenizer = load_tokenizer(work)
+        self.end = tokenizer.eos_token_id
+        self.empty = token_ids(tokenizer, [""])[0]
+        self.empty_states = self._states(self.empty[None])[0]
         self.refresh()
 
     def refresh(self) -> None:
@@ -46,16 +49,27 @@ class Feed:
         self.shards += [found[index] for index in sorted(found)]
 
     @torch.no_grad()
-    def batch(self, rng: np.random.Generator, n: int) -> tuple[Tensor, Tensor]:
-        """Latents (n, 8, 16, 16) in fp32, word states (n, 32, 192) in bf16; a share of captions is empty."""
+    def _states(self, ids: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16):
+            return self.text(input_ids=ids.to(self.device)).last_hidden_state.bfloat16()
+
+    @torch.no_grad()
+    def batch(self, rng: np.random.Generator, n: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Latents (n, 8, 16, 16) in fp32, word states (n, 32, 192) in bf16, covered share (n, 1, 16, 16).
+
+        A share of captions is empty. In another share (`bare_ends`) the states after the caption's last word
+        are those of the empty caption. They tell the whole caption once more, and a UNet left to itself
+        reads its things there; a concept that is taught speaks at its own word only.
+        """
         picks = rng.integers(len(self.shards), size=n)
         places = [int(rng.integers(len(self.shards[i].latents))) for i in picks]
         clean = torch.stack([self.shards[i].latents[k] for i, k in zip(picks, places, strict=True)])
         ids = torch.stack([self.shards[i].ids[k] for i, k in zip(picks, places, strict=True)]).long()
         ids[torch.from_numpy(rng.random(n) < self.drop)] = self.empty
-        with torch.autocast(self.device.type, torch.bfloat16):
-            states = self.text(input_ids=ids.to(self.device)).last_hidden_state
-        return clean.to(self.device).float(), states.bfloat16()
+        after = (ids == self.end) & torch.from_numpy(rng.random(n) < self.bare_ends)[:, None]
+        states = torch.where(after[..., None].to(self.device), self.empty_states, self._states(ids))
+        covered = torch.stack([self.shards[i].covered[k] for i, k in zip(picks, places, strict=True)])
+        return clean.to(self.device).float(), states, covered.to(self.device).float()
 
 
 class Trainee:
@@ -120,14 +134,19 @@ class Trainee:
 
 
 def diffusion_loss(
-    network: UNet2DConditionModel, clean: Tensor, states: Tensor, shares: Tensor, rng: np.random.Generator
+    network: UNet2DConditionModel,
+    clean: Tensor,
+    states: Tensor,
+    weights: Tensor,
+    shares: Tensor,
+    rng: np.random.Generator,
 ) -> Tensor:
-    """Mean square v error at noise levels drawn by their weight, a scalar."""
+    """Mean square v error, by place as `weights` (n, 1, h, w) say, at noise levels drawn by their weight."""
     times = draw_steps(shares, len(clean), rng).to(clean.device)
     noise = torch.from_numpy(rng.standard_normal(clean.shape, dtype=np.float32)).to(clean.device)
     noisy, target = noised(clean, noise, shares[times])
     made = network(noisy.bfloat16(), times, states).sample.float()
-    return (made - target).square().mean()
+    return ((made - target).square() * (weights / weights.mean())).mean()
 
 
 def main() -> None:
@@ -142,6 +161,8 @@ def main() -> None:
     parser.add_argument("--cooldown", type=int, default=0)
     parser.add_argument("--decay", type=float, default=0.998)
     parser.add_argument("--drop", type=float, default=0.10)
+    parser.add_argument("--bare-ends", type=float, default=0.60)
+    parser.add_argument("--things", type=float, default=2.0, help="how much more a thing's error weighs")
     parser.add_argument("--optimiser", choices=("adamw", "muon"), default="muon")
     parser.add_argument("--start", help="without an own checkpoint, begin from this one's average")
     parser.add_argument("--threads", type=int, default=0)
@@ -153,7 +174,7 @@ def main() -> None:
     cooled = work / "checkpoints" / f"{options.name}-cooled.pt"
     log = Log(work, options.name)
     torch.manual_seed(options.seed)
-    feed = Feed(work, device, options.drop)
+    feed = Feed(work, device, options.drop, options.bare_ends)
     trainee = Trainee(device, options.rate, options.optimiser == "muon", options.decay)
     saved = checkpoint.load(cooled) if options.cooldown else None
     left = saved["left"] if saved else 0
@@ -179,8 +200,9 @@ def main() -> None:
 
     while (left > 0) if options.cooldown else (time.monotonic() < until and trainee.step < options.steps):
         rng = step_rng(options.seed, STAGE, trainee.step)
-        clean, states = feed.batch(rng, options.batch)
-        loss = diffusion_loss(trainee.network, clean, states, shares, rng)
+        clean, states, covered = feed.batch(rng, options.batch)
+        weights = 1 + options.things * covered
+        loss = diffusion_loss(trainee.network, clean, states, weights, shares, rng)
         rate = options.rate * min(1.0, (trainee.step + 1) / options.warmup)
         if options.cooldown:
             rate *= left / options.cooldown

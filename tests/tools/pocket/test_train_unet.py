@@ -25,7 +25,8 @@ def _step(trainee: Trainee) -> float:
     rng = step_rng(0, 6, trainee.step)
     clean = torch.from_numpy(rng.standard_normal((4, 8, 16, 16), dtype=np.float32))
     states = torch.from_numpy(rng.standard_normal((4, 32, 192), dtype=np.float32)).bfloat16()
-    loss = diffusion_loss(trainee.network, clean, states, signal_shares(CPU), rng)
+    weights = torch.ones(len(clean), 1, *clean.shape[2:])
+    loss = diffusion_loss(trainee.network, clean, states, weights, signal_shares(CPU), rng)
     trainee.learn(loss, 1e-3)
     return float(loss.detach())
 
