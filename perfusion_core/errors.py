@@ -33,3 +33,9 @@ class TrainingError(PerfusionError):
 
 class LibraryError(PerfusionError):
     """The library cannot do that with what it holds."""
+
+
+def first_line(error: BaseException) -> str:
+    """What a library's error says, short enough to stand inside a sentence of ours."""
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__)[:200]

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 
-from perfusion_core.errors import BaseModelError
+from perfusion_core.errors import BaseModelError, first_line
 from perfusion_core.model.describe import BaseDescription, Projection, cross_attentions, describe
 from perfusion_core.model.fingerprint import base_fingerprint, text_fingerprint
+from perfusion_core.model.hub import hub_index, require_hub
 from perfusion_core.model.listing import (
     POCKET,
     BaseListing,
@@ -174,17 +175,14 @@ def _from_folder(folder: Path, name: str) -> StableDiffusionPipeline:
 
 
 def _from_hub(reference: str) -> StableDiffusionPipeline:
-    from huggingface_hub import hf_hub_download
-
-    try:  # the small index first, so that an unsupported model is not downloaded
-        index = hf_hub_download(reference, "model_index.json", cache_dir=hub_cache_folder())
-    except Exception as error:  # offline, unknown, gated, a proxy's refusal: one advice fits all
-        raise BaseModelError(
-            f"{reference} is not on this machine and could not be fetched ({_first_line(error)}). "
-            "Connect to the internet, or put the model's diffusers folder or .safetensors file here "
-            "and give its path."
-        ) from error
-    require_supported(Path(index).parent, reference)
+    """From the hub's cache when all of it is there, else fetched."""
+    # The small index first, so that an unsupported model is not downloaded.
+    require_supported(hub_index(reference).parent, reference)
+    with quiet_libraries():
+        try:
+            return _loaded(reference, cache_dir=hub_cache_folder(), local_files_only=True)
+        except (OSError, ValueError):  # a part is not here yet
+            require_hub(reference)
     with _named_failure(reference), quiet_libraries(bars=True):
         return _loaded(reference, cache_dir=hub_cache_folder())
 
@@ -215,14 +213,9 @@ def _named_failure(name: str) -> Iterator[None]:
         ) from error
     except Exception as error:  # a damaged download fails in a dozen ways, all of them the file's fault
         raise BaseModelError(
-            f"{name} could not be loaded ({_first_line(error)}). Its files may be incomplete, or not "
+            f"{name} could not be loaded ({first_line(error)}). Its files may be incomplete, or not "
             "safetensors. Download it again as safetensors."
         ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__)[:200]
 
 
 def _device(device: str) -> str:

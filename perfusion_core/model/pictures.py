@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from perfusion_core.errors import BaseModelError
+from perfusion_core.model.hub import hub_answers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,10 +92,12 @@ def load_beside(load: Any, source: str, purpose: str) -> Any:
             raise BaseModelError(
                 f"The model in {source}, which {purpose}, is damaged. Get the project or that model again."
             ) from None
+    absent = f"{source}, which {purpose}, is not on this machine and could not be fetched"
+    if not hub_answers():
+        raise BaseModelError(
+            f"{absent} (the hub does not answer). Connect to the internet once, or go on without it."
+        )
     try:
         return load(source, local_files_only=False)
-    except Exception as error:  # offline, a proxy's refusal, a broken download: one advice fits all
-        raise BaseModelError(
-            f"{source}, which {purpose}, is not on this machine and could not be fetched. "
-            "Connect to the internet once, or go on without it."
-        ) from error
+    except Exception as error:  # a hub that refuses, a broken download: one advice fits all
+        raise BaseModelError(f"{absent}. Look at the connection, or go on without it.") from error
