@@ -71,10 +71,14 @@ def _front_of_the_taught(
     context.emit({"kind": "stage", "text": "Drawing the front"})
     loaded = bases.get(context.job.request["base"])
     try:
-        return first_front(library, loaded, name, folder / "run" / "front", should_stop=context.should_stop)
+        front = first_front(library, loaded, name, folder / "run" / "front", should_stop=context.should_stop)
     except PerfusionError as error:
         context.emit({"kind": "warning", "text": f"The front was not drawn. {error}"})
         return None
+    if context.should_stop():
+        context.emit({"kind": "warning", "text": "Drawing the front was stopped. Explore draws it anew."})
+        return None
+    return front
 
 
 def event_json(event: TrainEvent, previews: Sequence[Path] = ()) -> Json:
@@ -113,7 +117,7 @@ def _generate(library: Library, bases: Bases, context: JobContext) -> Json:
 
 
 def _front(library: Library, bases: Bases, context: JobContext) -> Json:
-    from perfusion_core.studio.create import REFERENCE, make_front
+    from perfusion_core.studio.front import make_front
 
     asked = context.job.request
     made = make_front(
@@ -126,18 +130,7 @@ def _front(library: Library, bases: Bases, context: JobContext) -> Json:
         on_step=_progress(context),
         should_stop=context.should_stop,
     )
-    result: Json = {
-        "folder": str(made.folder),
-        "paths": [str(path) for path in made.paths],
-        "biases": made.biases,
-        "strip": str(made.strip),
-        "points": [asdict(point) for point in made.points],
-        "scorer": made.scorer,
-        "knee": asdict(made.knee) if made.knee is not None else None,
-        "hypervolume": made.hypervolume,
-        "hypervolume_reference": list(REFERENCE),
-        "warnings": list(made.warnings),
-    }
+    result: Json = {**made.facts(), "folder": str(made.folder), "warnings": list(made.warnings)}
     return _result(result, made.stopped)
 
 
@@ -172,7 +165,14 @@ def _acting(library: Library, bases: Bases, context: JobContext) -> Json:
 
     asked = context.job.request
     loaded = bases.get(asked["base"])
-    maps = draw_acting(library, loaded, Path(asked["source"]), context.folder, on_step=_progress(context))
+    report = _progress(context)
+
+    def on_step(done: int, total: int) -> None:
+        if context.should_stop():
+            raise JobStopped
+        report(done, total)
+
+    maps = draw_acting(library, loaded, Path(asked["source"]), context.folder, on_step=on_step)
     return {"maps": {name: str(path) for name, path in maps.items()}}
 
 

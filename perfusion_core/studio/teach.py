@@ -17,6 +17,7 @@ from perfusion_core.studio.library import Library, LibraryEntry
 from perfusion_core.studio.run_folder import PhotoFacts, RunFolder, Setting, Teaching
 from perfusion_core.studio.thumbnails import embedded
 from perfusion_core.studio.validation import FIRST_SEED, Judge, Validation
+from perfusion_core.training.events import Stopped
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -150,7 +151,7 @@ def teach(
         warnings.append(f"Without scores, the last step is kept and not the best. {scorer.reason}")
         scorer = None
     validation = Validation(recipe.validation_prompts, recipe.validation_steps)
-    judge = Judge(loaded, validation, [photo.image for photo in photos], scorer)
+    judge = Judge(loaded, validation, [photo.image for photo in photos], scorer, should_stop)
 
     covariance = loaded.covariance  # may take minutes once for a new base, with a bar of its own
     say("Teaching")
@@ -177,16 +178,15 @@ def teach(
             chosen = event.concept
     assert chosen is not None, "the trainer ended without a concept"
 
-    if scorer is not None:
-        say("Measuring the front")
-        few = Judge(
-            loaded,
-            Validation(_spread(recipe.validation_prompts, FRONT_PROMPTS), recipe.validation_steps),
-            [photo.image for photo in photos],
-            scorer,
-        )
-        chosen = _with_recommendation(chosen, few, scorer.name)
-    thumbnail = _portrait(chosen, loaded)
+    try:
+        if scorer is not None:
+            say("Measuring the front")
+            few = Validation(_spread(recipe.validation_prompts, FRONT_PROMPTS), recipe.validation_steps)
+            front = Judge(loaded, few, [photo.image for photo in photos], scorer, should_stop)
+            chosen = _with_recommendation(chosen, front, scorer.name)
+        thumbnail = _portrait(chosen, loaded, should_stop)
+    except Stopped:
+        return Taught(folder, None, tuple(warnings))
     if chosen.keys is None:  # with trained keys the file is as large as it may be
         chosen = chosen.with_metadata(thumbnail=embedded(thumbnail))
     entry = library.add(chosen, thumbnail=thumbnail, folder=folder, overwrite=teaching.overwrite)
@@ -281,9 +281,17 @@ def _with_recommendation(concept: Concept, judge: Judge, scorer: str) -> Concept
     return concept.with_metadata(bias=bias, scores=scores, recipe=recipe)
 
 
-def _portrait(concept: Concept, loaded: LoadedBase) -> Image.Image:
+def _portrait(concept: Concept, loaded: LoadedBase, should_stop: Callable[[], bool]) -> Image.Image:
     request = GenerationRequest(f"a photo of {concept.placeholder}", seed=FIRST_SEED)
-    made = generate(loaded.base, {concept.name: concept}, request, covariance=loaded.covariance)
+    made = generate(
+        loaded.base,
+        {concept.name: concept},
+        request,
+        covariance=loaded.covariance,
+        should_stop=should_stop,
+    )
+    if made.stopped:
+        raise Stopped
     return made.images[0].image
 
 

@@ -11,6 +11,7 @@ from perfusion_core.evaluation import FrontPoint, Scorer, Scores, image_similari
 from perfusion_core.sampling.generator import GenerationRequest, Progress, draw
 from perfusion_core.sampling.operating_points import Lock, front_biases
 from perfusion_core.sampling.request import Row
+from perfusion_core.training.events import Stopped
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -39,7 +40,10 @@ class Validation:
 
 
 class Judge:
-    """Draws and scores one base's validation images. Without a scorer it only draws."""
+    """Draws and scores one base's validation images. Without a scorer it only draws.
+
+    Once `should_stop` says so, drawing ends at its next step with `Stopped`.
+    """
 
     def __init__(
         self,
@@ -107,6 +111,14 @@ class Judge:
         concepts = {} if concept is None else {concept.name: concept}
         request = GenerationRequest(rows[0].prompt or "", steps=self._validation.steps, lock=lock)
         made = draw(
-            self._loaded.base, concepts, request, rows, covariance=self._loaded.covariance, on_step=on_step
+            self._loaded.base,
+            concepts,
+            request,
+            rows,
+            covariance=self._loaded.covariance,
+            on_step=on_step,
+            should_stop=self._should_stop,
         )
+        if made.stopped:
+            raise Stopped
         return [image.image for image in made.images]

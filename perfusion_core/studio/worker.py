@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from filelock import FileLock
 
 
+PATIENCE = 10.0  # seconds
+
+
 class JobStopped(Exception):  # noqa: N818 - not an error
     """Raised by a handler that stopped because it was asked to. `result` is what it finished before."""
 
@@ -79,7 +82,6 @@ class Worker:
         self._handlers = dict(handlers)
         self._wake = threading.Condition()
         self._stop_current = threading.Event()
-        self._current: str | None = None
         self._closing = False
         self._thread: threading.Thread | None = None
 
@@ -131,14 +133,19 @@ class Worker:
             self._wake.wait_for(lambda: self.store.get(job_id).state not in UNFINISHED, timeout)
         return self.store.get(job_id)
 
-    def close(self, timeout: float = 60.0) -> None:
-        """Stop working. The running job becomes interrupted, so that it can be resumed."""
+    def close(self, timeout: float = PATIENCE) -> None:
+        """Stop working. The running job stops at its next step and is interrupted, so that it can be resumed.
+
+        One that does not come to a step in `timeout` seconds (a model is being read) is left behind.
+        """
         with self._wake:
             self._closing = True
             self._stop_current.set()
             self._wake.notify_all()
         if self._thread is not None:
             self._thread.join(timeout)
+            if self._thread.is_alive():
+                self.store.recover()
 
     def _work(self) -> None:
         while True:

@@ -13,6 +13,10 @@ from perfusion_core.concept import Concept
 Kind = Literal["start", "step", "preview", "score", "checkpoint", "stopped", "done"]
 
 
+class Stopped(Exception):  # noqa: N818 - not an error
+    """Raised by a `Score` or `Preview` that was asked to stop on its way: the teaching then stops there."""
+
+
 class ScoreLike(Protocol):
     """Mean similarity to the photos and to the prompts, as `perfusion_core.evaluation.Scores` has it."""
 

@@ -20,7 +20,7 @@ from perfusion_core.errors import TrainingError
 from perfusion_core.model.text import PromptEncoder
 from perfusion_core.training.checkpoint import RunState, identity_of, not_finite, restore, save, save_concepts
 from perfusion_core.training.clarity import clarity_loss, pick_contexts
-from perfusion_core.training.events import Kind, Preview, Score, Scored, TrainEvent
+from perfusion_core.training.events import Kind, Preview, Score, Scored, Stopped, TrainEvent
 from perfusion_core.training.examples import draw, encode_examples, first_prompts
 from perfusion_core.training.learned import begin, concept_of, concept_tokens, settled
 from perfusion_core.training.machine import Clock, checkpointed, memory_explained, precision_for
@@ -102,17 +102,21 @@ def train(
             if at_checkpoint and state.checked < state.step:
                 save(state, run_dir)  # before the slow part
                 concept = concept_so_far()
-                if score:
-                    with clock.checkpoint():
-                        found = score(concept, state.step)
-                    scored = Scored(state.step, float(found.image), float(found.text))
-                    concept = concept.with_metadata(scores=scored.facts())
-                    state.keep_if_best(concept, scored)
-                    yield event("score", scores=scored)
-                if preview:
-                    with clock.checkpoint():
-                        images = tuple(preview(concept, state.step))
-                    yield event("preview", images=images)
+                try:
+                    if score:
+                        with clock.checkpoint():
+                            found = score(concept, state.step)
+                        scored = Scored(state.step, float(found.image), float(found.text))
+                        concept = concept.with_metadata(scores=scored.facts())
+                        state.keep_if_best(concept, scored)
+                        yield event("score", scores=scored)
+                    if preview:
+                        with clock.checkpoint():
+                            images = tuple(preview(concept, state.step))
+                        yield event("preview", images=images)
+                except Stopped:  # what was saved above is judged again when it goes on
+                    yield event("stopped", history=state.history.copy())
+                    return
                 state.checked = state.step
                 save(state, run_dir)
                 save_concepts(run_dir, concept, state.best)

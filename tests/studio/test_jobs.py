@@ -161,6 +161,23 @@ def test_closing_interrupts_the_running_job_and_keeps_the_queue(store: JobStore)
     assert store.get(waiting.id).state == "queued"
 
 
+def test_a_job_that_does_not_hear_is_left_behind_as_interrupted(store: JobStore) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def deaf(context: JobContext) -> Json:
+        entered.set()
+        leave.wait(10)
+        return {}
+
+    worker = Worker(store, {"generate": deaf})
+    worker.start()
+    job = worker.submit("generate", "deaf", {})
+    assert entered.wait(5)
+    worker.close(0.05)
+    assert store.get(job.id).state == "interrupted"
+    leave.set()
+
+
 def test_after_a_crash_running_jobs_are_interrupted_never_running(store: JobStore) -> None:
     states = ("running", "stopping", "queued", "done", "failed", "stopped")
     jobs = {state: store.save(store.new("teach", state, {}).changed(state=state)) for state in states}

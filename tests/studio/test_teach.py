@@ -78,6 +78,18 @@ def test_a_stopped_teaching_goes_on_to_the_same_concept(
     assert finished.entry.metadata.bias == straight.metadata.bias
 
 
+@pytest.mark.parametrize("while_", ["Teaching", "Measuring the front"])
+def test_a_teaching_stops_in_the_middle_of_being_judged_and_goes_on(
+    library: Library, loaded: Any, photos: list[Path], while_: str
+) -> None:
+    folder = begin_teaching(library, request(photos))
+    stages: list[str] = []
+    stopped = teach(library, loaded, folder, say=stages.append, should_stop=lambda: stages[-1:] == [while_])
+    assert stopped.entry is None
+    assert library.entries() == []
+    assert teach(library, loaded, folder).entry is not None
+
+
 def test_what_was_learned_is_kept_when_teaching_fails(
     library: Library, loaded: Any, photos: list[Path]
 ) -> None:

@@ -11,6 +11,7 @@ import torch
 from perfusion_core.concept import load_concept
 from perfusion_core.errors import TrainingError
 from perfusion_core.training import trainer as trainer_module
+from perfusion_core.training.events import Stopped
 
 
 def same(first: Any, second: Any) -> bool:
@@ -74,6 +75,24 @@ def test_a_run_killed_while_scoring_does_not_lose_its_steps(lesson: Any, opinion
     events = lesson.run(score=lambda concept, step: opinion(0.5, 0.5), resume=True)
     assert events[0].step == 3
     assert [event.step for event in events if event.kind == "score"] == [3, 6]
+
+
+@pytest.mark.parametrize("part", ["score", "preview"])
+def test_a_run_stopped_while_it_is_judged_resumes_to_the_same_result(
+    lesson: Any, opinion: Callable[..., Any], part: str
+) -> None:
+    def stops(concept: Any, step: int) -> Any:
+        if step == 3:
+            raise Stopped
+        return opinion(0.5, 0.5) if part == "score" else []
+
+    judged: dict[str, Any] = {"score": by_step(opinion), "preview": lambda concept, step: []}
+    whole = lesson.run(run_dir=lesson.folder / "whole", **judged)[-1]
+    stopped = lesson.run(**{**judged, part: stops})[-1]
+    assert (stopped.kind, stopped.step) == ("stopped", 3)
+    events = lesson.run(**judged, resume=True)
+    assert [event.step for event in events if event.kind == "score"] == [3, 6]
+    assert same(events[-1].concept, whole.concept)
 
 
 def test_history_is_there_to_redraw(lesson: Any, opinion: Callable[..., Any]) -> None:
