@@ -14,7 +14,11 @@ APP_NAME = "perfusion-studio"
 
 @dataclass(frozen=True)
 class Settings:
-    """All of the program's surroundings. Folders are made when something is first written into them."""
+    """All of the program's surroundings. Folders are made when something is first written into them.
+
+    memory: what teaching on a Stable Diffusion base may take, in GB (see `Recipe.preset`); None for what the
+    graphics card has free.
+    """
 
     home: Path
     base: str = "pocket"
@@ -22,6 +26,7 @@ class Settings:
     device: str = "auto"
     dtype: str = "auto"
     models_dir: Path | None = None
+    memory: float | None = None
 
     @property
     def jobs_folder(self) -> Path:
