@@ -48,15 +48,19 @@ def hub_index(reference: str) -> Path:
     """The model_index.json of a pipeline, from the cache, else fetched. Raises BaseModelError."""
     from huggingface_hub import hf_hub_download
 
-    def index(**options: bool) -> Path:
-        return Path(hf_hub_download(reference, "model_index.json", cache_dir=hub_cache_folder(), **options))
+    def index(cached: bool) -> Path:
+        return Path(
+            hf_hub_download(
+                reference, "model_index.json", cache_dir=hub_cache_folder(), local_files_only=cached
+            )
+        )
 
     try:
-        return index(local_files_only=True)
+        return index(cached=True)
     except (OSError, ValueError):
         require_hub(reference)
     try:
-        return index()
+        return index(cached=False)
     except Exception as error:  # unknown, gated, cut off on the way: one advice fits all
         raise _not_here(reference, first_line(error)) from error
 
