@@ -81,6 +81,19 @@ def image_similarity(
     return [float(value) for value in similarity.mean(dim=1)]
 
 
+def photo_agreement(scorer: Scorer, photos: Sequence[Image.Image]) -> float:
+    """Mean similarity of each photo to the others: as like them as a picture can be expected to be.
+
+    Raises `PerfusionError` for fewer than two photos.
+    """
+    count = len(photos)
+    if count < 2:
+        raise PerfusionError(f"How far photos agree needs at least two of them; there are {count}.")
+    features = scorer.image_features(list(photos))
+    similarity = features @ features.T  # (photos, photos), 1 on the diagonal
+    return float((similarity.sum() - similarity.diagonal().sum()) / (count * (count - 1)))
+
+
 def text_similarity(
     scorer: Scorer, images: Sequence[Image.Image], prompts: str | Sequence[str]
 ) -> list[float]:

@@ -19,6 +19,7 @@ from perfusion_core.evaluation import (
     monotonicity,
     on_grey,
     pareto,
+    photo_agreement,
     recommended_bias,
     text_similarity,
     travel,
@@ -62,6 +63,12 @@ def test_masks_hide_what_is_not_the_subject() -> None:
     assert image_similarity(ColourScorer(), [same_subject], [half], masks=[left]) == pytest.approx([1.0])
     assert image_similarity(ColourScorer(), [RED], [half], [left], [left]) == pytest.approx([1.0])
     assert image_similarity(ColourScorer(), [RED], [half])[0] < 0.8
+
+
+def test_photos_agree_with_each_other_without_counting_themselves() -> None:
+    assert photo_agreement(ColourScorer(), [RED, RED, GREEN]) == pytest.approx(1 / 3)
+    with pytest.raises(PerfusionError, match="at least two"):
+        photo_agreement(ColourScorer(), [RED])
 
 
 def test_text_similarity_compares_each_image_with_its_own_prompt() -> None:

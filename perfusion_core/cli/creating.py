@@ -12,13 +12,15 @@ from perfusion_core.sampling.operating_points import front_biases
 from perfusion_core.sampling.png import read_recipe
 from perfusion_core.sampling.request import GenerationRequest
 from perfusion_core.studio.bases import Bases, LoadedBase
-from perfusion_core.studio.create import concepts_for, make_front, make_grid, make_images, repeat_image
+from perfusion_core.studio.create import concepts_for, make_grid, make_images, repeat_image
+from perfusion_core.studio.front import make_front
 from perfusion_core.studio.library import Library
 
 if TYPE_CHECKING:
     import argparse
 
     from perfusion_core.evaluation import FrontPoint
+    from perfusion_core.studio.front_scores import Reference
     from perfusion_core.studio.settings import Settings
 
 
@@ -38,7 +40,7 @@ def generate(settings: Settings, options: argparse.Namespace) -> int:
 def front(settings: Settings, options: argparse.Namespace) -> int:
     """Print the points and where the strip is."""
     library = Library(settings.home)
-    request = _request(options)
+    request = _request(options, count=options.seeds)
     named = list(concepts_for(library, request.prompt))
     name = (options.concept or (named[0] if named else "")).strip("<> ")
     if not name:
@@ -50,6 +52,9 @@ def front(settings: Settings, options: argparse.Namespace) -> int:
     for k, bias in enumerate(made.biases):
         point = made.points[k] if made.points else None
         print(f"bias {bias:.2f}{_scores(point)}{'  <- knee' if point and point == made.knee else ''}")
+    for reference in made.references:
+        words = "superclass prompt" if reference.kind == "superclass" else "photos themselves"
+        print(f"{words}{_scores(reference)}")
     if made.knee is not None:
         print(f"Hypervolume {made.hypervolume:.4f} above photos 0, prompt 0; scored by {made.scorer}.")
         if options.keep:
@@ -193,7 +198,7 @@ def _number(text: str, complaint: str) -> float:
         raise PerfusionError(complaint) from None
 
 
-def _scores(point: FrontPoint | None) -> str:
+def _scores(point: FrontPoint | Reference | None) -> str:
     return "" if point is None else f"  photos {point.image:.3f}  prompt {point.text:.3f}"
 
 

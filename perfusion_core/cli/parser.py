@@ -123,6 +123,7 @@ def _add_front(
     verb.add_argument("prompt")
     verb.add_argument("--concept", help="which concept to vary (default: the prompt's first)")
     verb.add_argument("--points", type=int, default=7, help="how many biases (default: 7)")
+    verb.add_argument("--seeds", type=int, default=1, help="rows of the strip; scores are means (default: 1)")
     verb.add_argument("--range", metavar="HIGH:LOW", help="biases from and to (default: the slider's ends)")
     verb.add_argument("--keep", action="store_true", help="keep the knee as the concept's setting")
     _add_sampling(verb)

@@ -91,8 +91,10 @@ class Studio:
         base: str | None = None,
         out: Path | None = None,
     ) -> Job:
-        """Queue a front of one concept. The result has "paths", "biases", "points", "knee", "strip",
-        "scorer".
+        """Queue a front of one concept, with a row for each of the request's seeds.
+
+        The result has "paths" (row by row), "biases", "seeds", "points" (means), "shots", "references",
+        "knee", "strip", "scorer".
         """
         more: Json = {"name": name, "biases": list(biases)}
         return self._submit("front", f"Front of <{name}>: {request.prompt}", request, base, out, more)

@@ -33,23 +33,14 @@ def first_front(
     Returns what was asked and what came of it, as a front job has them. Raises `PerfusionError`.
     """
     from perfusion_core.sampling.request import GenerationRequest
-    from perfusion_core.studio.create import make_front
+    from perfusion_core.studio.front import make_front
 
     request = GenerationRequest(PROMPT.format(name))
     biases = front_biases(POINTS)
     made = make_front(
         library, loaded, request, name, biases, folder, on_step=on_step, should_stop=should_stop
     )
-    return {
-        "request": {"request": asdict(request), "name": name},
-        "result": {
-            "paths": [str(path) for path in made.paths],
-            "biases": made.biases,
-            "points": [asdict(point) for point in made.points],
-            "knee": asdict(made.knee) if made.knee is not None else None,
-            "scorer": made.scorer,
-        },
-    }
+    return {"request": {"request": asdict(request), "name": name}, "result": made.facts()}
 
 
 def as_front(job: Job) -> Job | None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perfusion_core.ui.scatter import Dot, scatter
+from perfusion_core.ui.scatter import Dot, Mark, scatter
 from perfusion_core.ui.words import escape
 
 if TYPE_CHECKING:
     from perfusion_core.studio.jobs import Job
     from perfusion_core.ui.served import Served
+
+# What a reference point is called in the drawing.
+REFERENCES = {"superclass": "superclass prompt", "photos": "the photos"}
 
 
 def board(job: Job, served: Served) -> str:
@@ -20,46 +23,94 @@ def board(job: Job, served: Served) -> str:
 
 
 def picked(job: Job, number: int) -> tuple[str, int, str, dict[str, float]]:
-    """What picture `number` was made with: prompt, seed, lock and the gate bias of each varied concept."""
+    """What picture `number` was made with: prompt, seed, lock and the gate bias of each varied concept.
+
+    Raises `IndexError` for a picture that is not there.
+    """
     asked = job.request["request"]
+    if not 0 <= number < len(job.result["paths"]):
+        raise IndexError(number)
+    seed = int(asked["seed"])
     if job.kind == "grid":
         first, second = job.result["biases"]
-        biases = {
-            job.result["names"][0]: first[number // len(second)],
-            job.result["names"][1]: second[number % len(second)],
-        }
+        row, column = divmod(number, len(second))
+        biases = {job.result["names"][0]: first[row], job.result["names"][1]: second[column]}
     else:
-        biases = {str(job.request["name"]): float(job.result["biases"][number])}
+        row, column = divmod(number, len(job.result["biases"]))
+        biases = {str(job.request["name"]): job.result["biases"][column]}
+        seed = _seeds(job)[row]
     return (
         str(asked["prompt"]),
-        int(asked["seed"]),
+        seed,
         str(asked["lock"]),
         {name: float(bias) for name, bias in biases.items()},
     )
 
 
+def _seeds(job: Job) -> list[int]:
+    """The seed of each row; fronts drawn by earlier versions had one."""
+    return [int(seed) for seed in job.result.get("seeds") or [job.request["request"]["seed"]]]
+
+
 def _front(job: Job, served: Served) -> str:
-    biases = [float(bias) for bias in job.result["biases"]]
-    points = job.result.get("points", [])
+    name, points = str(job.request["name"]), job.result.get("points", [])
     dots = [Dot(k, float(p["bias"]), float(p["image"]), float(p["text"])) for k, p in enumerate(points)]
     knee = job.result.get("knee")
     marked = next((dot.pick for dot in dots if knee and dot.bias == knee["bias"]), None)
-    strip = "".join(
-        _picture(k, path, f"{bias:.2f}", served, k == marked)
-        for k, (path, bias) in enumerate(zip(job.result["paths"], biases, strict=False))
+    seeds = _seeds(job)
+    faint = (
+        [
+            Dot(k, float(shot["bias"]), float(shot["image"]), float(shot["text"]))
+            for k, shot in enumerate(job.result.get("shots", []))
+        ]
+        if len(seeds) > 1
+        else []
     )
-    name = str(job.request["name"])
-    title = f'<h2>&lt;{escape(name)}&gt;</h2><p class="quiet">{escape(job.request["request"]["prompt"])}</p>'
-    scored = (
-        f'<p class="quiet">Scored with {escape(job.result.get("scorer"))}. The large point gives up least '
-        "of either.</p>"
-        if dots
-        else ""
-    )
+    marks = [
+        Mark(REFERENCES[str(one["kind"])], float(one["image"]), float(one["text"]))
+        for one in job.result.get("references", [])
+    ]
     return (
-        f"{title}{scatter(dots, marked)}{scored}"
+        f'<h2>&lt;{escape(name)}&gt;</h2><p class="quiet">{escape(job.request["request"]["prompt"])}</p>'
+        f"{scatter(dots, marked, faint, marks)}{_explained(job, bool(dots), len(seeds))}"
+        f"{_strip(job, served, seeds, marked)}"
+    )
+
+
+def _explained(job: Job, scored: bool, seeds: int) -> str:
+    if not scored:
+        return ""
+    means = f" Each point is the mean of {seeds} seeds, which are drawn faint." if seeds > 1 else ""
+    return (
+        f'<p class="quiet">Scored with {escape(job.result.get("scorer"))}. The filled point gives up least '
+        f"of either.{means}</p>"
+    )
+
+
+def _strip(job: Job, served: Served, seeds: list[int], marked: int | None) -> str:
+    """The pictures, a row for each seed; before each row the base's own picture where there is one."""
+    biases, paths = [float(bias) for bias in job.result["biases"]], job.result["paths"]
+    plain = next((one["paths"] for one in job.result.get("references", []) if one["paths"]), [])
+    rows = ""
+    for i, seed in enumerate(seeds):
+        own = paths[i * len(biases) : (i + 1) * len(biases)]
+        shots = "".join(
+            _picture(i * len(biases) + j, path, f"{biases[j]:.2f}", served, j == marked)
+            for j, path in enumerate(own)
+        )
+        first = _plain(plain[i], served) if i < len(plain) else ""
+        head = f'<span class="quiet seed">Seed {seed}</span>' if len(seeds) > 1 and own else ""
+        rows += f'{head}<div class="shots">{first}{shots}</div>'
+    return (
         '<div class="strip"><div class="ends"><span>follows the prompt</span><span>faithful to the photos'
-        f"</span></div><div>{strip}</div></div>"
+        f"</span></div>{rows}</div>"
+    )
+
+
+def _plain(path: str, served: Served) -> str:
+    return (
+        f'<figure class="plain"><img src="{escape(served.url(Path(path)))}" '
+        'alt="The base alone, with the superclass in the prompt"><span>superclass</span></figure>'
     )
 
 

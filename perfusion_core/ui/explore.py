@@ -34,6 +34,7 @@ class ExploreRoom:
     prompt: gr.Textbox
     lock: gr.Radio
     points: gr.Slider
+    seeds: gr.Slider
     seed: gr.Number
     go: gr.Button
     stop: gr.Button
@@ -86,8 +87,12 @@ def render(studio: Studio, served: Served) -> ExploreRoom:
                         elem_id="explore-points",
                         min_width=140,
                     )
+                    seeds = gr.Slider(
+                        1, 4, value=1, step=1, label="Seeds", elem_id="explore-seeds", min_width=140
+                    )
+                with gr.Row():
                     seed = gr.Number(
-                        0, label="Seed", precision=0, minimum=0, elem_id="explore-seed", min_width=90
+                        0, label="First seed", precision=0, minimum=0, elem_id="explore-seed", min_width=90
                     )
             with gr.Row():
                 go = gr.Button(
@@ -113,7 +118,7 @@ def render(studio: Studio, served: Served) -> ExploreRoom:
                 js_on_load=None,
             )
             board = gr.HTML("", elem_id="board", js_on_load=PICK)
-    return ExploreRoom(name, against, prompt, lock, points, seed, go, stop, said, board, gr.State(""))
+    return ExploreRoom(name, against, prompt, lock, points, seeds, seed, go, stop, said, board, gr.State(""))
 
 
 def listen(

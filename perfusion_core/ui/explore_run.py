@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from perfusion_core.errors import PerfusionError
 from perfusion_core.sampling.operating_points import check_lock, front_biases
+from perfusion_core.sampling.request import GenerationRequest
 from perfusion_core.studio.first_front import as_front
 from perfusion_core.ui import handover
 from perfusion_core.ui.board import board, picked
@@ -36,11 +38,12 @@ def listen(
     demo: gr.Blocks,
 ) -> None:
     def start(
-        name: str, against: str, prompt: str, lock: str, points: float, seed: float
+        name: str, against: str, prompt: str, lock: str, points: float, seeds: float, seed: float
     ) -> Iterator[list[Any]]:
         """[said, board, go, stop, job]"""
         try:
-            job = submit(studio, name or "", against or "", prompt or "", lock, int(points), int(seed or 0))
+            request = GenerationRequest(prompt or "", seed=int(seed or 0), lock=check_lock(lock))
+            job = submit(studio, name or "", against or "", request, int(points), int(seeds))
         except PerfusionError as error:
             yield [note(str(error), "problem"), gr.skip(), *_working(False), ""]
             return
@@ -91,29 +94,38 @@ def listen(
 
     room.go.click(
         start,
-        [room.name, room.against, room.prompt, room.lock, room.points, room.seed],
+        [room.name, room.against, room.prompt, room.lock, room.points, room.seeds, room.seed],
         [room.said, room.board, room.go, room.stop, room.job],
         concurrency_limit=8,
         **QUIET,
     )
     room.stop.click(stop, room.job, None, queue=False, **QUIET)
     for field in (room.name, room.against):
-        field.input(opening, [room.name, room.against], room.prompt, queue=False, **QUIET)
+        field.input(
+            adapted,
+            [room.name, room.against],
+            [room.prompt, room.seeds, room.go],
+            queue=False,
+            **QUIET,
+        )
     room.board.click(keep, create.positions, [room.said, *handover.targets(create, rooms)], **QUIET)
     fields = [room.name, room.against, room.prompt]
     for event in (demo.load, tab.select):
         event(refreshed, fields, [room.board, *fields], **QUIET)
 
 
-def submit(studio: Studio, name: str, against: str, prompt: str, lock: str, points: int, seed: int) -> Job:
-    """Queue a front, or a grid when there is a second concept. Raises `PerfusionError`."""
-    from perfusion_core.sampling.request import GenerationRequest
+def submit(
+    studio: Studio, name: str, against: str, request: GenerationRequest, points: int, seeds: int
+) -> Job:
+    """Queue a front of `seeds` rows, or a grid of one seed when there is a second concept.
 
+    Raises `PerfusionError`.
+    """
     if not name:
         raise PerfusionError("There is no concept to explore yet. Teach or import one first.")
-    request = GenerationRequest(prompt, seed=seed, lock=check_lock(lock))
+    lock = request.lock
     if not against or against == name:
-        return studio.submit_front(request, name, front_biases(points, lock))
+        return studio.submit_front(replace(request, count=seeds), name, front_biases(points, lock))
     biases = front_biases(min(points, GRID_POINTS), lock)
     return studio.submit_grid(request, (name, against), (biases, biases))
 
@@ -137,6 +149,16 @@ def opening(name: str | None, against: str | None) -> str:
         if against and against != name
         else f"a photo of <{name}> on the beach"
     )
+
+
+def adapted(name: str | None, against: str | None) -> list[Any]:
+    """The form for a front of one concept, or for a grid of two, which has one seed: [prompt, seeds, go]"""
+    two = bool(against) and against != name
+    return [
+        opening(name, against),
+        gr.Slider(visible=not two),
+        gr.Button("Draw the grid" if two else "Draw the front"),
+    ]
 
 
 def _working(now: bool) -> list[Any]:

@@ -79,7 +79,7 @@ def test_the_whole_journey_from_photos_to_a_repeated_image(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("bias 1.10")
     assert Path(lines[-2]).name == "strip.png"
-    assert len(json.loads(Path(lines[-1]).read_text("utf-8"))["points"]) == 2
+    assert len(json.loads(Path(lines[-1]).read_text("utf-8"))["files"]) == 2
 
 
 def test_the_library_verbs(

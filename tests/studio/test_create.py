@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from perfusion_core.errors import PerfusionError, PromptError
 from perfusion_core.sampling.png import read_recipe
 from perfusion_core.sampling.request import GenerationRequest
 from perfusion_core.studio.bases import Missing
-from perfusion_core.studio.create import make_front, make_grid, make_images, repeat_image
+from perfusion_core.studio.create import make_grid, make_images, repeat_image
 from perfusion_core.studio.evaluate import evaluate_concept
 from perfusion_core.studio.library import Library
 from perfusion_core.studio.teach import TeachRequest, begin_teaching, teach
@@ -75,31 +74,6 @@ def test_a_repeat_that_cannot_be_exact_is_refused_or_made_anyway(
     filled.delete("biscuit")
     with pytest.raises(PerfusionError, match="no concept <biscuit>"):
         repeat_image(filled, loaded, original, tmp_path)
-
-
-def test_a_scored_front_is_a_folder_with_images_strip_and_numbers(
-    taught: Library, loaded: Any, tmp_path: Path
-) -> None:
-    made = make_front(taught, loaded, ask(), "biscuit", (1.0, 0.7, 0.4), tmp_path)
-    facts = json.loads((made.folder / "front.json").read_text("utf-8"))
-    assert [point["bias"] for point in facts["points"]] == [1.0, 0.7, 0.4]
-    assert [(made.folder / point["file"]).is_file() for point in facts["points"]] == [True] * 3
-    assert facts["scorer"] == made.scorer == "coarse pixels"
-    assert facts["hypervolume_reference"] == {"image": 0.0, "text": 0.0}
-    assert made.knee in made.points
-    assert facts["hypervolume"] == pytest.approx(made.hypervolume)
-    strip = Image.open(made.strip)
-    assert strip.width > 3 * 128
-    assert read_recipe(made.paths[1]).concepts[0].bias == 0.7
-
-
-def test_a_front_without_photos_or_scorer_is_drawn_and_says_why_it_is_not_scored(
-    filled: Library, loaded: Any, tmp_path: Path
-) -> None:
-    made = make_front(filled, loaded, ask(), "biscuit", (1.0, 0.4), tmp_path)
-    assert made.points == []
-    assert (made.knee, made.hypervolume, made.scorer) == (None, None, None)
-    assert any("without its photos" in warning for warning in made.warnings)
 
 
 def test_a_grid_is_a_table_with_the_first_concept_by_row(
