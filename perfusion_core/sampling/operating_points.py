@@ -30,12 +30,13 @@ class OperatingRange:
     default: float
 
 
-# A local lock with the bias at the paper's 0.60-0.75 lies right of the middle of the slider. The ends go
-# further than the paper does: at 1.1 the concept's own token barely opens its gate (sigma(-0.1 / 0.15) =
-# 0.34), at 0.4 the neighbours' gates are open as well. Beyond either end images stop changing or fall apart.
+# Between its ends the slider takes a concept's own gate, sigma((1 - bias) / temperature), from all but shut
+# (0.03 at 1.5: the base's own picture of the concept's word) to all but open (0.98 at 0.4, where the gates of
+# the words beside it open too). Beyond either end images stop changing or fall apart. The global lock takes
+# all keys from the superclass and bears lower biases.
 RANGES: dict[Lock, OperatingRange] = {
-    "local": OperatingRange(prompt_end=1.1, photo_end=0.4, paper=(0.60, 0.75), default=0.68),
-    "global": OperatingRange(prompt_end=0.9, photo_end=0.2, paper=(0.40, 0.60), default=0.50),
+    "local": OperatingRange(prompt_end=1.5, photo_end=0.4, paper=(0.60, 0.75), default=0.68),
+    "global": OperatingRange(prompt_end=1.45, photo_end=0.2, paper=(0.40, 0.60), default=0.50),
 }
 
 NAMED_POINTS: dict[str, float] = {"prompt": 0.15, "balanced": 0.55, "photos": 0.85}

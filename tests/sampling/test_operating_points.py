@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from perfusion_core.errors import PerfusionError
 from perfusion_core.sampling.operating_points import (
+    DEFAULT_TEMPERATURE,
     LOCKS,
     NAMED_POINTS,
     RANGES,
@@ -36,6 +38,16 @@ def test_the_papers_interval_and_the_default_lie_inside_the_slider(lock: str) ->
     for bias in (*ends.paper, ends.default):
         assert ends.photo_end < bias < ends.prompt_end
     assert ends.paper[0] <= default_bias(lock) <= ends.paper[1]
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_the_sliders_ends_shut_and_open_the_concepts_own_gate(lock: str) -> None:
+    def own_gate(fidelity: float) -> float:
+        return 1 / (1 + math.exp(-(1 - slider_to_bias(fidelity, lock)) / DEFAULT_TEMPERATURE))
+
+    assert own_gate(0.0) < 0.05
+    assert own_gate(1.0) > 0.95
+    assert 0.2 < own_gate(0.45) < 0.8  # and between them it does not jump
 
 
 def test_the_global_lock_wants_lower_biases() -> None:
