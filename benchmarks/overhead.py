@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import argparse
-import time
-from statistics import median
 from typing import Any
 
 import torch
 
 from benchmarks.subjects import base_from, base_option, machine
+from benchmarks.timing import Seconds, comparison
 from perfusion_core.model.inject import applied
 from tests.tiny_concept import random_concept, random_inverse_covariance
 
@@ -34,10 +33,10 @@ def main() -> None:
     concepts = [random_concept(base, name, word, seed) for seed, (name, word) in enumerate(_words())]
     inverse = random_inverse_covariance(base.description.text_width)
 
-    def run(prompt: str) -> float:
+    def run(prompt: str) -> Seconds:
         pipe: Any = base.pipeline
         generator = torch.Generator().manual_seed(0)
-        begun = time.perf_counter()
+        begun = Seconds.now(base.device)
         pipe(
             prompt,
             num_inference_steps=options.steps,
@@ -47,25 +46,20 @@ def main() -> None:
             generator=generator,
             output_type="latent",
         )
-        if base.device.type == "cuda":
-            torch.cuda.synchronize()
-        return time.perf_counter() - begun
+        return Seconds.now(base.device).since(begun)
 
-    def plain() -> float:
+    def plain() -> Seconds:
         with applied(base.pipeline, []):  # no edit; lets encoder and denoiser differ in precision
             return run(PLAIN)
 
-    def taught() -> float:
+    def taught() -> Seconds:
         with applied(base.pipeline, concepts, inverse_covariance=inverse):
             return run(TAUGHT)
 
     plain(), taught()
     pairs = [(plain(), taught()) for _ in range(options.rounds)]
-    ratios = sorted(with_concepts / without for without, with_concepts in pairs)
     print(f"{base.id}, {options.images} image(s) of {size} px, {options.steps} steps, {machine()}")
-    print(f"plain pipeline    {median(a for a, _ in pairs):8.3f} s (median of {len(pairs)})")
-    print(f"three concepts    {median(b for _, b in pairs):8.3f} s")
-    print(f"ratio             {median(ratios):8.3f}   ({ratios[0]:.3f} to {ratios[-1]:.3f})")
+    print(comparison("plain pipeline", "three concepts", pairs))
 
 
 def _words() -> list[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """An optimizer step of teaching against a plain forward and backward of the same denoiser, in turn.
 
 `python -m benchmarks.teach`; on a graphics card: `python -m benchmarks.teach --base sd15-random --size 512`.
-Peak memory is the process's on a CPU and torch's own count on CUDA.
+Peak memory is the process's on a CPU, loading included, and torch's own count on CUDA.
 """
 
 from __future__ import annotations
@@ -9,16 +9,15 @@ from __future__ import annotations
 import argparse
 import resource
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import torch
 from PIL import Image
 
 from benchmarks.subjects import base_from, base_option, machine
+from benchmarks.timing import Seconds, comparison
 from perfusion_core.model.base import BaseModel
 from perfusion_core.model.statistics import CovarianceStats
 from perfusion_core.training.photos import load_photos
@@ -45,23 +44,19 @@ def main() -> None:
         **{name: value for name, value in chosen.items() if value},
     )
     with tempfile.TemporaryDirectory() as folder:
-        taught, plain = [], []
         steps = _steps(base, recipe, Path(folder))
-        for number in range(options.steps + 2):
-            begun = time.perf_counter()
+        next(steps), next(steps)  # to warm up
+        peak = _peak(base)  # before the plain steps, which need more
+        pairs: list[tuple[Seconds, Seconds]] = []
+        for _ in range(options.steps):
+            begun = Seconds.now(base.device)
             next(steps)
-            _wait(base)
-            step = time.perf_counter() - begun
-            seconds = _plain_step(base, recipe)
-            if number >= 2:  # the first ones warm up
-                taught.append(step)
-                plain.append(seconds)
-    ratios = sorted(a / b for a, b in zip(taught, plain, strict=True))
+            taught = Seconds.now(base.device).since(begun)
+            pairs.append((_plain_step(base, recipe), taught))
     print(f"{base.id} at {recipe.resolution} px, {recipe.batch_size} x {recipe.accumulation}, {machine()}")
-    print(f"step of teaching          {median(taught):8.3f} s (median of {len(taught)})")
-    print(f"plain forward + backward  {median(plain):8.3f} s (all weights get gradients)")
-    print(f"ratio                     {median(ratios):8.3f}   ({ratios[0]:.3f} to {ratios[-1]:.3f})")
-    print(f"peak memory               {_peak(base):8.0f} MiB")
+    print(comparison("plain forward + backward", "step of teaching", pairs))
+    print("(plain: all weights of the denoiser get gradients)")
+    print(f"peak memory of teaching   {peak:10.0f} MiB")
 
 
 def _steps(base: BaseModel, recipe: Recipe, folder: Path) -> Iterator[int]:
@@ -82,8 +77,8 @@ def _steps(base: BaseModel, recipe: Recipe, folder: Path) -> Iterator[int]:
             yield event.step
 
 
-def _plain_step(base: BaseModel, recipe: Recipe) -> float:
-    """Seconds of as many forwards and backwards as a step has, every weight of the denoiser learning."""
+def _plain_step(base: BaseModel, recipe: Recipe) -> Seconds:
+    """The time of as many forwards and backwards as a step has, every weight of the denoiser learning."""
     facts, unet = base.description, base.unet
     side = recipe.resolution // facts.vae_factor
     shape = (recipe.batch_size, facts.latent_channels, side, side)
@@ -93,23 +88,16 @@ def _plain_step(base: BaseModel, recipe: Recipe) -> float:
     unet.requires_grad_(True)
     if recipe.gradient_checkpointing:
         unet.enable_gradient_checkpointing()
-    _wait(base)
-    begun = time.perf_counter()
+    begun = Seconds.now(base.device)
     for _ in range(recipe.accumulation):
         unet(noisy, 500, encoder_hidden_states=text).sample.float().square().mean().backward()
-    _wait(base)
-    seconds = time.perf_counter() - begun
+    seconds = Seconds.now(base.device).since(begun)
     if recipe.gradient_checkpointing:
         unet.disable_gradient_checkpointing()
     unet.requires_grad_(False)
     for weight in unet.parameters():
         weight.grad = None
     return seconds
-
-
-def _wait(base: BaseModel) -> None:
-    if base.device.type == "cuda":
-        torch.cuda.synchronize()
 
 
 def _peak(base: BaseModel) -> float:
