@@ -168,11 +168,6 @@ def knee(points: Sequence[FrontPoint]) -> FrontPoint:
     return max(front, key=scaled)
 
 
-def recommended_bias(points: Sequence[FrontPoint]) -> float:
-    """The bias to open with: the knee of the front."""
-    return knee(points).bias
-
-
 def monotonicity(points: Sequence[FrontPoint]) -> tuple[float, float]:
     """How steadily a falling bias moves the image score up and the text score down.
 

@@ -20,7 +20,6 @@ from perfusion_core.evaluation import (
     on_grey,
     pareto,
     photo_agreement,
-    recommended_bias,
     text_similarity,
     travel,
 )
@@ -136,7 +135,7 @@ def test_the_knee_is_the_corner_of_the_front() -> None:
         FrontPoint(0.4, 0.70, 0.10),
     ]
     assert knee(bend).bias == 0.7
-    assert recommended_bias(bend[::-1]) == 0.7
+    assert knee(bend[::-1]).bias == 0.7
 
 
 def test_the_knee_of_one_point_is_that_point_and_of_none_an_error() -> None:
@@ -146,11 +145,9 @@ def test_the_knee_of_one_point_is_that_point_and_of_none_an_error() -> None:
         knee([])
 
 
-def test_a_beaten_point_is_never_recommended() -> None:
-    assert (
-        recommended_bias([FrontPoint(0.9, 0.2, 0.8), FrontPoint(0.7, 0.1, 0.7), FrontPoint(0.5, 0.6, 0.5)])
-        != 0.7
-    )
+def test_a_beaten_point_is_never_the_knee() -> None:
+    points = [FrontPoint(0.9, 0.2, 0.8), FrontPoint(0.7, 0.1, 0.7), FrontPoint(0.5, 0.6, 0.5)]
+    assert knee(points).bias != 0.7
 
 
 def test_a_steady_sweep_is_told_from_a_dead_and_a_wrong_one() -> None:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from perfusion_core.concept import validate_name
 from perfusion_core.errors import LibraryError, PhotoError, PromptError
-from perfusion_core.evaluation import hypervolume, recommended_bias
 from perfusion_core.sampling.generator import GenerationRequest, generate
 from perfusion_core.studio.bases import LoadedBase, Missing
 from perfusion_core.studio.library import Library, LibraryEntry
+from perfusion_core.studio.recommendation import front_validation, with_recommendation
 from perfusion_core.studio.run_folder import PhotoFacts, RunFolder, Setting, Teaching
 from perfusion_core.studio.thumbnails import embedded
 from perfusion_core.studio.validation import FIRST_SEED, Judge, Validation
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from perfusion_core.training.photos import Photo
     from perfusion_core.training.recipe import Recipe
 
-LOCAL_POINTS = 7
-GLOBAL_POINTS = 5
-FRONT_PROMPTS = 4  # how many of the validation prompts the recommended bias is measured on
 LARGEST_PREVIEW = 256  # pixels
 
 
@@ -181,9 +178,10 @@ def teach(
     try:
         if scorer is not None:
             say("Measuring the front")
-            few = Validation(_spread(recipe.validation_prompts, FRONT_PROMPTS), recipe.validation_steps)
-            front = Judge(loaded, few, [photo.image for photo in photos], scorer, should_stop)
-            chosen = _with_recommendation(chosen, front, scorer.name)
+            front = Judge(
+                loaded, front_validation(recipe), [photo.image for photo in photos], scorer, should_stop
+            )
+            chosen = with_recommendation(chosen, front, scorer.name)
         thumbnail = _portrait(chosen, loaded, should_stop)
     except Stopped:
         return Taught(folder, None, tuple(warnings))
@@ -265,22 +263,6 @@ def _free_memory(loaded: LoadedBase) -> float | None:
     return free / 2**30
 
 
-def _with_recommendation(concept: Concept, judge: Judge, scorer: str) -> Concept:
-    """The concept with the bias its own front recommends for each lock, and what the front measured."""
-    local = judge.sweep(concept, "local", LOCAL_POINTS)
-    whole = judge.sweep(concept, "global", GLOBAL_POINTS)
-    untaught = judge.untaught(concept.superclass)
-    scores = {
-        **concept.metadata.scores,
-        "front_hypervolume": hypervolume(local),  # above the reference (0, 0)
-        "untaught_image": untaught.image,
-        "untaught_text": untaught.text,
-    }
-    bias = {"local": recommended_bias(local), "global": recommended_bias(whole)}
-    recipe = {**concept.metadata.recipe, "scorer": scorer}
-    return concept.with_metadata(bias=bias, scores=scores, recipe=recipe)
-
-
 def _portrait(concept: Concept, loaded: LoadedBase, should_stop: Callable[[], bool]) -> Image.Image:
     request = GenerationRequest(f"a photo of {concept.placeholder}", seed=FIRST_SEED)
     made = generate(
@@ -299,10 +281,3 @@ def _write_preview(run: RunFolder, step: int, number: int, image: Image.Image) -
     small = image.copy()
     small.thumbnail((LARGEST_PREVIEW, LARGEST_PREVIEW))
     return run.write_preview(step, number, small)
-
-
-def _spread(prompts: tuple[str, ...], count: int) -> tuple[str, ...]:
-    """`count` of the prompts, evenly spread over the list."""
-    if len(prompts) <= count:
-        return prompts
-    return tuple(prompts[round(k * (len(prompts) - 1) / (count - 1))] for k in range(count))
