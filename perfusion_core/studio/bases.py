@@ -29,13 +29,18 @@ class LoadedBase:
 
     def __init__(self, base: BaseModel, settings: Settings) -> None:
         self.base = base
-        self._settings = settings
+        self.settings = settings
+
+    @property
+    def memory(self) -> float | None:
+        """What teaching may take, in GB; None where no one said."""
+        return self.settings.memory
 
     @cached_property
     def covariance(self) -> CovarianceStats:
         from perfusion_core.model.statistics import covariance_for
 
-        return covariance_for(self.base, self._settings.cache_folder)
+        return covariance_for(self.base, self.settings.cache_folder)
 
     @cached_property
     def scorer(self) -> Scorer | Missing:
@@ -64,6 +69,7 @@ class Bases:
         wanted = reference or self.settings.base
         with self._lock:
             if self._current is not None and self._current[0] == wanted:
+                self._current[1].settings = self.settings  # they may have been changed since it was loaded
                 return self._current[1]
             self._current = None  # the old one makes room before the new one comes
             from perfusion_core.model.base import load_base
@@ -83,6 +89,11 @@ class Bases:
         """The base in memory, if one is."""
         held = self._current
         return held[1].base if held is not None else None
+
+    def holds(self, reference: str) -> bool:
+        """Whether the base called `reference` is in memory."""
+        held = self._current
+        return held is not None and held[0] == reference
 
     def available(self) -> list[BaseListing]:
         """The base models on this machine, without loading any."""

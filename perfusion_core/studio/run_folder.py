@@ -39,12 +39,18 @@ Setting = str | int | float | bool
 
 
 class PhotoFacts(BaseModel):
-    """One photo of a run. `crop` is where its square lies in the whole picture, once that was decided."""
+    """One photo of a run.
+
+    crop: the square a person chose in the whole picture (left, top, right, bottom), None where it is to be
+    found; painted: its mask was made by hand.
+    """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
     sha: str
     original_name: str
+    crop: tuple[int, int, int, int] | None = None
+    painted: bool = False
 
     @property
     def id(self) -> str:
@@ -60,7 +66,8 @@ class Teaching(BaseModel):
     name: str
     superclass: str
     base: str
-    mask: Literal["auto", "none", "given"] = "auto"
+    mask: Literal["auto", "none", "given"] = "auto"  # "given": as "auto", from before photos said `painted`
+    pace: Literal["balanced", "quick"] = "balanced"
     settings: dict[str, Setting] = {}
     overwrite: bool = False
     photos: list[PhotoFacts]
@@ -101,11 +108,11 @@ class RunFolder:
         return (self.run / "squares" / f"{photo_id}.png").is_file()
 
     def photo(self, facts: PhotoFacts) -> Photo:
-        """The whole photo as it was first read, with the middle for its square."""
+        """The whole photo as it was first read, with the square that was chosen, else the middle."""
         from perfusion_core.training.photos import Photo, square_box
 
         full = self._read_image("photos", facts.id, "RGB")
-        box = square_box(full.size)
+        box = facts.crop or square_box(full.size)
         return Photo(full.crop(box), facts.original_name, facts.sha, (), full, box)
 
     def square(self, facts: PhotoFacts) -> tuple[Photo, Mask]:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from perfusion_core.concept import validate_name
-from perfusion_core.errors import LibraryError, PhotoError, PromptError
+from perfusion_core.errors import LibraryError, PromptError
 from perfusion_core.sampling.generator import GenerationRequest, generate
 from perfusion_core.studio.bases import LoadedBase, Missing
 from perfusion_core.studio.library import Library, LibraryEntry
 from perfusion_core.studio.recommendation import front_validation, with_recommendation
 from perfusion_core.studio.run_folder import PhotoFacts, RunFolder, Setting, Teaching
+from perfusion_core.studio.squares import given_masks, make_squares, with_crops
 from perfusion_core.studio.thumbnails import embedded
 from perfusion_core.studio.validation import FIRST_SEED, Judge, Validation
 from perfusion_core.training.events import Stopped
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
     from perfusion_core.concept import Concept
     from perfusion_core.training.events import TrainEvent
-    from perfusion_core.training.photos import Photo
-    from perfusion_core.training.recipe import Recipe
+    from perfusion_core.training.photos import Box, Photo
+    from perfusion_core.training.recipe import Pace, Recipe
 
 LARGEST_PREVIEW = 256  # pixels
 
@@ -34,8 +35,10 @@ LARGEST_PREVIEW = 256  # pixels
 class TeachRequest:
     """What a person asks for. `photos` as `training.photos.load_photos` takes them.
 
-    `masks` given by hand, one a photo (None to have it found), go before what the segmenter sees. `settings`
-    are single fields of the `Recipe` in place of the preset's.
+    `crops` are squares chosen by hand, one a photo (None to have it found), in pixels of the upright photo of
+    at most `photos.MAX_SIDE`. `masks` given by hand, likewise, lie over those squares (the middle one where
+    none was chosen) and go before what the segmenter sees. `pace` is the preset; `settings` are single fields
+    of the `Recipe` in place of the preset's.
     """
 
     photos: Sequence[Any]
@@ -44,6 +47,8 @@ class TeachRequest:
     base: str = "pocket"
     mask: Literal["auto", "none"] = "auto"
     masks: Sequence[Any] | Mapping[str, Any] | None = None
+    crops: Sequence[Box | None] | None = None
+    pace: Pace = "balanced"
     settings: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     overwrite: bool = False
 
@@ -85,16 +90,29 @@ def begin_teaching(library: Library, request: TeachRequest) -> Path:
 
 def _fill(run: RunFolder, request: TeachRequest, name: str, superclass: str, photos: Sequence[Photo]) -> None:
     run.write_photos(photos)
-    _write_given_masks(run, photos, superclass, request.masks)
+    photos = with_crops(photos, request.crops)
+    masks = given_masks(photos, superclass, request.masks)
+    crops = request.crops or [None] * len(photos)
+    facts: list[PhotoFacts] = []
+    for photo, mask, crop in zip(photos, masks, crops, strict=True):
+        decided = photo.crop if mask is not None else crop  # a mask is drawn over one square
+        facts.append(
+            PhotoFacts(
+                sha=photo.sha, original_name=photo.original_name, crop=decided, painted=mask is not None
+            )
+        )
+        if mask is not None:
+            run.write_square(photo.id, photo.image, mask)
     run.write_teaching(
         Teaching(
             name=name,
             superclass=superclass,
             base=request.base,
-            mask="given" if request.masks is not None else request.mask,
+            mask=request.mask,
+            pace=request.pace,
             settings=dict(request.settings),
             overwrite=request.overwrite,
-            photos=[PhotoFacts(sha=photo.sha, original_name=photo.original_name) for photo in photos],
+            photos=facts,
             warnings=[warning for photo in photos for warning in photo.warnings],
         )
     )
@@ -138,7 +156,7 @@ def teach(
     run = RunFolder(folder)
     teaching = run.teaching()
     warnings = list(teaching.warnings)
-    _make_squares(run, teaching, loaded, warnings, say)
+    make_squares(run, teaching, loaded, warnings, say)
     pairs = [run.square(facts) for facts in teaching.photos]
     photos, masks = [photo for photo, _ in pairs], [mask for _, mask in pairs]
     recipe = run.recipe() or _new_recipe(run, teaching, loaded)
@@ -201,54 +219,16 @@ def _checked_superclass(word: str) -> str:
     return plain
 
 
-def _write_given_masks(
-    run: RunFolder, photos: Sequence[Photo], superclass: str, masks: Sequence[Any] | Mapping[str, Any] | None
-) -> None:
-    """Masks are drawn over the middle squares of the photos, so for these photos those are the squares."""
-    from perfusion_core.training.masks import subject_masks
-
-    if masks is None:
-        return
-    if isinstance(masks, Mapping):
-        masks = [masks.get(Path(photo.original_name).stem) for photo in photos]
-    if len(masks) != len(photos):
-        raise PhotoError(
-            f"There are {len(photos)} different photos and {len(masks)} masks. Give one mask for each photo."
-        )
-    for photo, given in zip(photos, masks, strict=True):
-        if given is not None:
-            (mask,) = subject_masks([photo], superclass, None, [given])
-            run.write_square(photo.id, photo.image, mask)
-
-
-def _make_squares(
-    run: RunFolder, teaching: Teaching, loaded: LoadedBase, warnings: list[str], say: Callable[[str], None]
-) -> None:
-    """Find the subject, crop around it and write down both, unless that has been done."""
-    from perfusion_core.training.masks import centred_on_subject, subject_masks
-
-    left = [facts for facts in teaching.photos if not run.has_square(facts.id)]
-    if not left:
-        return
-    say("Finding the subject")
-    segmenter = loaded.segmenter if teaching.mask != "none" else None
-    if isinstance(segmenter, Missing):
-        warnings.append(f"The whole photos are learned from, background included. {segmenter.reason}")
-        segmenter = None
-    photos = centred_on_subject([run.photo(facts) for facts in left], teaching.superclass, segmenter)
-    masks = subject_masks(photos, teaching.superclass, segmenter, warn=warnings.append)
-    for photo, mask in zip(photos, masks, strict=True):
-        run.write_square(photo.id, photo.image, mask)
-
-
 def _new_recipe(run: RunFolder, teaching: Teaching, loaded: LoadedBase) -> Recipe:
     from perfusion_core.training.recipe import Recipe
 
-    settings: dict[str, Any] = {**teaching.settings, "mask": teaching.mask}
+    given = any(facts.painted for facts in teaching.photos)
+    settings: dict[str, Any] = {**teaching.settings, "mask": "given" if given else teaching.mask}
     for name in ("templates", "validation_prompts"):  # lines of one text, as `Recipe.to_dict` has them
         if isinstance(settings.get(name), str):
             settings[name] = tuple(line for line in settings[name].split("\n") if line)
-    recipe = Recipe.preset(loaded.base.description, _free_memory(loaded), **settings)
+    memory = loaded.memory if loaded.memory is not None else _free_memory(loaded)
+    recipe = Recipe.preset(loaded.base.description, memory, pace=teaching.pace, **settings)
     run.write_recipe(recipe)
     return recipe
 

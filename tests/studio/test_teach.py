@@ -119,6 +119,59 @@ def test_masks_come_from_the_person_where_given_and_from_the_segmenter_elsewhere
     assert masks[0].sum() > 1000
 
 
+def test_a_chosen_square_is_learned_from_and_its_mask_follows(
+    library: Library, loaded: Any, photos: list[Path]
+) -> None:
+    box = (10, 5, 50, 45)
+    folder = begin_teaching(library, request(photos, crops=[box, None]))
+    teach(library, loaded, folder)
+    run = RunFolder(folder)
+    squares, masks = run.squares()
+    with Image.open(photos[0]) as whole:
+        assert squares[0].tobytes() == whole.convert("RGB").crop(box).tobytes()
+    assert masks[0].shape == (40, 40)
+    assert [facts.crop for facts in run.teaching().photos] == [box, None]
+
+
+def test_a_mask_drawn_over_a_chosen_square_reaches_the_trainer(
+    library: Library, loaded: Any, photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from perfusion_core.training import trainer
+
+    seen: list[Any] = []
+
+    def watched(base: Any, photos: Any, masks: Any, *rest: Any, **options: Any) -> Any:
+        seen.append((photos[1].image.size, masks[1]))
+        return original(base, photos, masks, *rest, **options)
+
+    original = trainer.train
+    monkeypatch.setattr(trainer, "train", watched)
+    drawn = np.zeros((40, 40), dtype=np.float32)
+    drawn[:20] = 1
+    asked = request(photos, masks=[None, drawn], crops=[None, (10, 5, 50, 45)])
+    folder = begin_teaching(library, asked)
+    teach(library, loaded, folder)
+    assert seen[0][0] == (40, 40)
+    assert np.array_equal(seen[0][1], drawn)
+    recipe = RunFolder(folder).recipe()
+    assert recipe is not None
+    assert recipe.mask == "given"
+
+
+def test_the_memory_that_was_set_reaches_the_recipe_of_a_large_base(
+    library: Library, loaded: Any, photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from perfusion_core.training import recipe as recipes
+
+    loaded.settings = replace(loaded.settings, memory=8.0)
+    folder = begin_teaching(library, request(photos, settings={"steps": 1, "validation_steps": 1}))
+    monkeypatch.setattr(recipes, "SMALL_TEXT_WIDTH", 1)  # as if the tiny base were a Stable Diffusion
+    teach(library, loaded, folder, should_stop=lambda: True)
+    recipe = RunFolder(folder).recipe()
+    assert recipe is not None
+    assert (recipe.batch_size, recipe.accumulation, recipe.gradient_checkpointing) == (2, 8, True)
+
+
 def test_without_masks_the_whole_photo_counts(library: Library, loaded: Any, photos: list[Path]) -> None:
     folder = begin_teaching(library, request(photos, mask="none"))
     teach(library, loaded, folder)
@@ -149,6 +202,8 @@ def test_one_photo_is_enough(library: Library, loaded: Any, photos: list[Path]) 
         ({"superclass": "<dog>"}, PerfusionError, "what kind of thing"),
         ({"photos": []}, PhotoError, "No photos"),
         ({"masks": [None]}, PhotoError, "2 different photos and 1 masks"),
+        ({"crops": [None]}, PhotoError, "2 different photos and 1 crops"),
+        ({"crops": [(0, 0, 9, 8), None]}, PhotoError, "not a square inside"),
         ({"masks": [np.full((9, 9), np.nan), None]}, PhotoError, "mask"),
     ],
 )
