@@ -14,23 +14,29 @@
     }
   });
 
-  const remembered = () => { try { return localStorage.getItem("perfusion-theme"); } catch { return null; } };
-  const dress = (name) => {
-    if (name) document.body.classList.toggle("dark", name === "dark");
-  };
-  window.perfusionTheme = () => {
-    const name = document.body.classList.contains("dark") ? "light" : "dark";
-    try { localStorage.setItem("perfusion-theme", name); } catch { /* private windows may forbid it */ }
-    dress(name);
-  };
+  const remembered = () => { try { return localStorage.getItem("perfusion-theme") || ""; } catch { return ""; } };
   const asked = new URLSearchParams(location.search).get("__theme");
-  document.addEventListener("DOMContentLoaded", () => dress(asked || remembered()));
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  let chosen = asked || remembered(); // empty: as the system
+  const dress = () => document.body?.classList.toggle("dark", chosen ? chosen === "dark" : system.matches);
+  const choose = (name) => {
+    chosen = name;
+    try { localStorage.setItem("perfusion-theme", name); } catch { /* private windows may forbid it */ }
+    dress();
+    const option = document.querySelector(`#look-choice input[value="${name}"]`);
+    if (option && !option.checked) option.click();
+  };
+  window.perfusionTheme = { choose, chosen: () => chosen };
+  system.addEventListener("change", dress);
+  document.addEventListener("DOMContentLoaded", dress);
   // Gradio dresses the page once more while it mounts.
-  const again = setInterval(() => dress(asked || remembered()), 100);
+  const again = setInterval(dress, 100);
   setTimeout(() => clearInterval(again), 4000);
 
   document.addEventListener("click", (event) => {
-    if (event.target.closest("#theme-switch")) window.perfusionTheme();
+    if (event.target.closest("#theme-switch")) {
+      choose(document.body.classList.contains("dark") ? "light" : "dark");
+    }
     const room = event.target.closest("[data-room]")?.dataset.room;
     if (room) document.querySelector(`#rooms button[role=tab][data-tab-id="${room}"]`)?.click();
   });

@@ -28,7 +28,7 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     app = parser.add_argument_group("the app (without a verb)")
-    app.add_argument("--host", default="127.0.0.1", help="address to serve on (default: this machine only)")
+    app.add_argument("--host", help="address to serve on (default: this machine only)")
     app.add_argument("--port", type=int, default=7860)
     app.add_argument("--auth", metavar="USER:PASSWORD", help="needed for any address but this machine's own")
     app.add_argument("--no-browser", action="store_true", help="do not open a browser window")

@@ -45,7 +45,7 @@ def available_bases(models_dir: str | Path | None = None) -> list[BaseListing]:
     """The bundled model, those in `models_dir` (folders and .safetensors files), those in the hub's cache."""
     found: list[BaseListing] = []
     if (pocket_folder() / "model_index.json").is_file():
-        found.append(_listing(POCKET, "Pocket, the bundled small model", pocket_folder()))
+        found.append(_listing(POCKET, "Pocket (bundled)", pocket_folder()))
     folder = Path(models_dir) if models_dir else None
     for path in sorted(folder.iterdir()) if folder and folder.is_dir() else ():
         if (path / "model_index.json").is_file():

@@ -165,7 +165,12 @@ class Studio:
 
     def use_base(self, reference: str) -> None:
         """Make `reference` the base of the jobs asked for from now on."""
-        self.settings = replace(self.settings, base=reference)
+        self.change(base=reference)
+
+    def change(self, **settings: Any) -> None:
+        """Change some of the settings, for what is asked for from now on."""
+        self.settings = replace(self.settings, **settings)
+        self.bases.settings = self.settings
 
     def _submit(
         self,

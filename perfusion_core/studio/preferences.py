@@ -1,4 +1,4 @@
-"""What a person chose in the app and finds again after a restart: the base model and where models lie."""
+"""What a person chose in the app and finds again after a restart."""
 
 from __future__ import annotations
 
@@ -15,12 +15,20 @@ FILE = "preferences.json"
 
 
 class Preferences(BaseModel):
-    """Empty means: as the program was started."""
+    """Empty or zero means: as the program was started.
+
+    base: the base model; models, outputs: folders; memory: what teaching may take, in GB; lan_user and
+    lan_secret: who may come in from other machines (see `access`), nobody when empty.
+    """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
     base: str = ""
     models: str = ""
+    outputs: str = ""
+    memory: float = 0.0
+    lan_user: str = ""
+    lan_secret: str = ""
 
 
 def read_preferences(home: Path) -> Preferences:
@@ -41,9 +49,22 @@ def write_preferences(home: Path, preferences: Preferences) -> None:
     write_atomic(home / FILE, preferences.model_dump_json(indent=1).encode())
 
 
+def prefer(home: Path, **changes: str | float) -> Preferences:
+    """Change some of what was chosen, and keep it. Raises `PerfusionError` when it cannot be written."""
+    changed = Preferences.model_validate({**read_preferences(home).model_dump(), **changes})
+    write_preferences(home, changed)
+    return changed
+
+
 def preferred(settings: Settings) -> Settings:
     """`settings` with what was chosen in the app, where the start did not say otherwise."""
     chosen = read_preferences(settings.home)
     base = chosen.base if chosen.base and settings.base == "pocket" else settings.base
     models = Path(chosen.models) if chosen.models and settings.models_dir is None else settings.models_dir
-    return replace(settings, base=base, models_dir=models)
+    return replace(
+        settings,
+        base=base,
+        models_dir=models,
+        outputs=Path(chosen.outputs) if chosen.outputs else settings.outputs,
+        memory=chosen.memory or settings.memory,
+    )

@@ -21,7 +21,10 @@ class Readiness:
         self.problem = ""
 
     def begin(self) -> None:
-        """Start loading the base that the settings name. Harmless when it is there or on its way."""
+        """Start loading the base that the settings name. Harmless when it is there or on its way;
+        after another one that is on its way, this one comes.
+        """
+        self.problem = ""
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._load, name="perfusion-base", daemon=True)
             self._thread.start()
@@ -33,7 +36,8 @@ class Readiness:
             return "Not usable"
         if self._thread is not None and self._thread.is_alive():
             return "Loading"
-        return "Ready" if self._studio.base is not None else "Loads with the first picture"
+        here = self._studio.bases.holds(self._studio.settings.base)
+        return "Ready" if here else "Loads with the first picture"
 
     @property
     def name(self) -> str:
@@ -42,8 +46,11 @@ class Readiness:
         return "Pocket" if reference == "pocket" else Path(reference).name
 
     def _load(self) -> None:
-        self.problem = ""
-        try:
-            self._studio.bases.get(self._studio.settings.base)
-        except PerfusionError as error:
-            self.problem = str(error)
+        reference = ""
+        while reference != self._studio.settings.base:  # another one may have been chosen meanwhile
+            reference, problem = self._studio.settings.base, ""
+            try:
+                self._studio.bases.get(reference)
+            except PerfusionError as error:
+                problem = str(error)
+            self.problem = problem

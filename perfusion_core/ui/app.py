@@ -6,13 +6,15 @@ import os
 import signal
 import threading
 import webbrowser
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from perfusion_core.errors import PerfusionError
+from perfusion_core.studio.access import lan_check
 from perfusion_core.studio.app import Studio
 from perfusion_core.studio.first_visit import welcome
-from perfusion_core.studio.preferences import preferred
+from perfusion_core.studio.preferences import preferred, read_preferences
 from perfusion_core.studio.readiness import Readiness
 from perfusion_core.ui.security import (
     LOOPBACK,
@@ -26,27 +28,34 @@ from perfusion_core.ui.security import (
 if TYPE_CHECKING:
     from perfusion_core.studio.settings import Settings
 
+Auth = tuple[str, str] | Callable[[str, str], bool] | None
+EVERYWHERE = "0.0.0.0"
 LARGEST_UPLOAD = "25mb"
 LONGEST_QUEUE = 64
 
 
 def launch(
     settings: Settings,
-    host: str = "127.0.0.1",
+    host: str | None = None,
     port: int = 7860,
     auth: str | None = None,
     browser: bool = True,
 ) -> None:
-    """Serve the app until Ctrl-C. `auth` is `user:password`.
+    """Serve the app until Ctrl-C. `auth` is `user:password`. Without `host` this machine is answered, and
+    others as well when a name and a password for them were chosen in the app.
 
     Raises `PerfusionError` for an address open to others without a password, a port that is taken, or a data
     folder another studio works in.
     """
-    pair = parse_auth(auth)
+    asked: Auth = parse_auth(auth)
     space = hosted_space()
+    kept = lan_check(read_preferences(settings.home)) if asked is None and space is None else None
+    if kept is not None and host not in LOOPBACK:
+        host, asked = host or EVERYWHERE, kept
+    host = host or LOOPBACK[0]
     if space is not None and host in LOOPBACK:
-        host = "0.0.0.0"  # a Space is reached through its proxy
-    require_password_outside(host, pair, hosted=space is not None)
+        host = EVERYWHERE  # a Space is reached through its proxy
+    require_password_outside(host, asked is not None, hosted=space is not None)
     settings = preferred(replace(settings, outputs=settings.home / "outputs"))
     if threading.current_thread() is threading.main_thread():
         signal.signal(
@@ -58,7 +67,7 @@ def launch(
     try:
         readiness = Readiness(studio)
         demo = _build(studio, readiness)
-        address = _serve(demo, host, port, pair, space)
+        address = _serve(demo, host, port, asked, space)
         readiness.begin()  # only now: loading torch would hold up the first page
         print(f"Perfusion Studio is open at {address}  (Ctrl-C ends it)", flush=True)
         if browser and space is None:
@@ -82,7 +91,7 @@ def _build(studio: Studio, readiness: Readiness) -> Any:
     return build_page(studio, served, readiness)
 
 
-def _serve(demo: Any, host: str, port: int, auth: tuple[str, str] | None, space: str | None) -> str:
+def _serve(demo: Any, host: str, port: int, auth: Auth, space: str | None) -> str:
     """Start the server and return its address."""
     from starlette.middleware import Middleware
 
@@ -119,5 +128,5 @@ def _serve(demo: Any, host: str, port: int, auth: tuple[str, str] | None, space:
         raise PerfusionError(
             f"Port {port} on {host} cannot be used: another program may have it. Choose another with --port."
         ) from error
-    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+    shown = "127.0.0.1" if host in (EVERYWHERE, "::") else host
     return f"http://{shown}:{port}"

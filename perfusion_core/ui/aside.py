@@ -1,4 +1,6 @@
-"""Beside the rooms: the base model, the machine, and the queue with a way to stop or resume each job."""
+"""Beside the rooms: the base model and its choice, the machine, and the queue with a way to stop or resume
+each job.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ import gradio as gr
 from perfusion_core.errors import PerfusionError
 from perfusion_core.studio.live import is_live
 from perfusion_core.studio.machine import machine_facts
+from perfusion_core.ui import base_choice
 from perfusion_core.ui.words import ago, escape, gigabytes, note
 
 if TYPE_CHECKING:
@@ -37,24 +40,41 @@ SPOKEN = {
 
 @dataclass(frozen=True)
 class Aside:
+    """`machine` changes when another base model is there, or is on its way."""
+
+    base: gr.Dropdown
     machine: gr.HTML
+    memory: gr.HTML
+    others: gr.HTML
     queue: gr.HTML
     shown: gr.State
     timer: gr.Timer
 
 
 def render(studio: Studio, readiness: Readiness) -> Aside:
-    machine = gr.HTML(machine_card(studio, readiness), elem_id="machine", js_on_load=None)
+    with gr.Column(elem_classes="card", elem_id="base-card"):
+        base = gr.Dropdown(
+            base_choice.choices(studio),
+            value=studio.settings.base,
+            label="Base model",
+            info="Or a folder, file or Hugging Face id",
+            allow_custom_value=True,
+            interactive=True,
+            elem_id="base",
+        )
+        machine = gr.HTML(machine_line(studio, readiness), elem_id="machine", js_on_load=None)
+        memory = gr.HTML(memory_line(studio), elem_id="memory", js_on_load=None)
+        others = gr.HTML(base_choice.unsupported(studio), elem_id="unsupported", js_on_load=None)
     queue = gr.HTML(queue_card(studio), elem_id="queue", js_on_load=CLICKS)
-    return Aside(machine, queue, gr.State(""), gr.Timer(1.5))
+    return Aside(base, machine, memory, others, queue, gr.State(""), gr.Timer(1.5))
 
 
 def listen(part: Aside, studio: Studio, readiness: Readiness, demo: gr.Blocks) -> None:
-    def look(shown: str) -> tuple[Any, Any, Any]:
-        machine, queue = machine_card(studio, readiness), queue_card(studio)
-        if machine + queue == shown:
-            return gr.skip(), gr.skip(), gr.skip()
-        return machine, queue, machine + queue
+    def look(shown: str) -> tuple[Any, ...]:
+        parts = (machine_line(studio, readiness), memory_line(studio), queue_card(studio))
+        if "".join(parts) == shown:
+            return (gr.skip(),) * 4
+        return *parts, "".join(parts)
 
     def act(event: gr.EventData) -> str:
         problem = ""
@@ -67,28 +87,46 @@ def listen(part: Aside, studio: Studio, readiness: Readiness, demo: gr.Blocks) -
             problem = note(str(error), "problem")
         return problem + queue_card(studio)
 
-    outputs = [part.machine, part.queue, part.shown]
+    def use(reference: str | None) -> tuple[Any, str]:
+        problem = note(base_choice.use(studio, readiness, reference), "problem")
+        return _offered(studio), machine_line(studio, readiness) + problem
+
+    outputs = [part.machine, part.memory, part.queue, part.shown]
     for event in (demo.load, part.timer.tick):
         event(look, part.shown, outputs, show_progress="hidden", queue=False, api_visibility="private")
     part.queue.click(act, None, part.queue, show_progress="hidden", queue=False, api_visibility="private")
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    part.base.input(use, part.base, [part.base, part.machine], **quiet)
+    demo.load(
+        lambda: (_offered(studio), base_choice.unsupported(studio)), None, [part.base, part.others], **quiet
+    )
 
 
-def machine_card(studio: Studio, readiness: Readiness) -> str:
-    facts = machine_facts(studio)
-    memory = ""
-    if facts.memory_total:
-        used = facts.memory_used / facts.memory_total
-        free = gigabytes(facts.memory_total - facts.memory_used)
-        memory = (
-            f'<div class="meter" role="img" aria-label="Memory: {used:.0%} used"><i '
-            f'style="width:{used:.0%}"></i></div>'
-            f'<p class="quiet">{free} free of {gigabytes(facts.memory_total)}</p>'
-        )
+def _offered(studio: Studio) -> Any:
+    return gr.Dropdown(choices=base_choice.choices(studio), value=studio.settings.base)
+
+
+def machine_line(studio: Studio, readiness: Readiness) -> str:
+    """The base's state and the device; why it cannot be used, where it cannot."""
+    state = {"Ready": "ready", "Loading": "busy", "Not usable": "bad"}.get(readiness.words, "idle")
     return (
-        '<section class="card" aria-label="Base model and machine"><h2>Base model</h2>'
-        f'<p class="strong">{escape(readiness.name)}</p><p class="quiet">{escape(readiness.words)} '
-        f"· {escape(facts.device)}</p>"
-        f"{memory}{note(readiness.problem, 'problem')}</section>"
+        f'<p class="state state-{state}"><span class="dot" aria-hidden="true"></span>'
+        f"{escape(readiness.words)} · {escape(machine_facts(studio).device)}</p>"
+        f"{note(readiness.problem, 'problem')}"
+    )
+
+
+def memory_line(studio: Studio) -> str:
+    """Memory used and free; nothing where the system does not say."""
+    facts = machine_facts(studio)
+    if not facts.memory_total:
+        return ""
+    used = facts.memory_used / facts.memory_total
+    free = gigabytes(facts.memory_total - facts.memory_used)
+    return (
+        f'<div class="meter" role="img" aria-label="Memory: {used:.0%} used"><i '
+        f'style="width:{used:.0%}"></i></div>'
+        f'<p class="quiet">Memory: {gigabytes(facts.memory_used)} used, {free} free</p>'
     )
 
 

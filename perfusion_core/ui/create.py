@@ -236,7 +236,9 @@ def _more() -> list[Any]:
     return [negative, count, steps, guidance, width, height, scheduler, lock]
 
 
-def listen(room: CreateRoom, studio: Studio, served: Served, demo: gr.Blocks, tab: gr.Tab) -> None:
-    create_prompt.listen(room, studio, served, demo, tab)
+def listen(
+    room: CreateRoom, studio: Studio, served: Served, demo: gr.Blocks, tab: gr.Tab, machine: gr.HTML
+) -> None:
+    create_prompt.listen(room, studio, served, demo, tab, machine)
     create_pictures.listen(room, studio, served, demo)
     create_acting.listen(room, studio, served)

@@ -8,12 +8,14 @@ import gradio as gr
 
 from perfusion_core.sampling.operating_points import bias_to_slider, default_bias
 from perfusion_core.studio.mentions import fixed, mentioned, with_mention
+from perfusion_core.ui.base_choice import made_for_another
 from perfusion_core.ui.cards import picture
 from perfusion_core.ui.create_pictures import follow
-from perfusion_core.ui.words import escape
+from perfusion_core.ui.words import escape, notes
 
 if TYPE_CHECKING:
     from perfusion_core.studio.app import Studio
+    from perfusion_core.studio.library import LibraryEntry
     from perfusion_core.ui.create import CreateRoom
     from perfusion_core.ui.served import Served
 
@@ -21,7 +23,11 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 FAST: dict[str, Any] = {**QUIET, "queue": False}
 
 
-def listen(room: CreateRoom, studio: Studio, served: Served, demo: gr.Blocks, tab: gr.Tab) -> None:
+def listen(
+    room: CreateRoom, studio: Studio, served: Served, demo: gr.Blocks, tab: gr.Tab, machine: gr.HTML
+) -> None:
+    """`machine` changes when another base model is there."""
+
     def names() -> list[str]:
         return [entry.name for entry in studio.library.entries()]
 
@@ -48,6 +54,7 @@ def listen(room: CreateRoom, studio: Studio, served: Served, demo: gr.Blocks, ta
     tab.select(read, room.prompt, seen, **in_turn)
     room.prompt.change(read, room.prompt, seen, trigger_mode="always_last", **in_turn)
     room.chips.click(write, room.prompt, [room.prompt, *seen], **in_turn)
+    machine.change(read, room.prompt, seen, **in_turn)
 
     with room.sliders:
 
@@ -141,12 +148,18 @@ def chips(studio: Studio, served: Served, prompt: str) -> str:
             "from a few photos; until then the prompt works on its own.</p>"
         )
     there = set(mentioned(prompt or "", [entry.name for entry in entries]))
+    foreign = {entry.name: made_for_another(studio, entry) for entry in entries}
     return "".join(
-        f'<button type="button" class="chip" data-name="{escape(entry.name)}" '
-        f'aria-pressed="{str(entry.name in there).lower()}" '
-        f'title="Put &lt;{escape(entry.name)}&gt; into the '
-        f'prompt">{picture(entry, served)}{escape(entry.name)}</button>'
-        for entry in entries
+        _chip(entry, served, entry.name in there, foreign[entry.name]) for entry in entries
+    ) + notes([foreign[name] for name in foreign if name in there and foreign[name]])
+
+
+def _chip(entry: LibraryEntry, served: Served, there: bool, foreign: str) -> str:
+    return (
+        f'<button type="button" class="chip{" chip-foreign" if foreign else ""}" '
+        f'data-name="{escape(entry.name)}" aria-pressed="{str(there).lower()}" '
+        f'title="{escape(foreign or f"Put <{entry.name}> into the prompt")}">'
+        f"{picture(entry, served)}{escape(entry.name)}</button>"
     )
 
 

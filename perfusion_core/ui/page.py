@@ -38,12 +38,12 @@ def build_page(studio: Studio, served: Served, readiness: Readiness) -> gr.Block
                     settings_room = settings.render(studio)
             with gr.Column(elem_id="aside", scale=0, min_width=280):
                 aside_part = aside.render(studio, readiness)
-        create.listen(create_room, studio, served, demo, create_tab)
+        create.listen(create_room, studio, served, demo, create_tab, aside_part.machine)
         teach.listen(teach_room, create_room, rooms, studio, served, demo)
         library.listen(library_room, create_room, teach_room, rooms, studio, served, library_tab, demo)
         explore.listen(explore_room, create_room, rooms, studio, served, explore_tab, demo)
         info.listen(info_room, create_room, rooms, studio, served)
-        settings.listen(settings_room, studio, readiness)
+        settings.listen(settings_room, studio, demo)
         aside.listen(aside_part, studio, readiness, demo)
     return demo
 

@@ -40,9 +40,9 @@ def parse_auth(text: str | None) -> tuple[str, str] | None:
     return user.strip(), password.strip()
 
 
-def require_password_outside(host: str, auth: tuple[str, str] | None, hosted: bool = False) -> None:
+def require_password_outside(host: str, password: bool, hosted: bool = False) -> None:
     """Raise `PerfusionError` when `host` is reachable by others and no password is set."""
-    if host not in LOOPBACK and auth is None and not hosted:
+    if host not in LOOPBACK and not password and not hosted:
         raise PerfusionError(
             f"--host {host} lets other machines in, so it needs a password: add --auth user:password."
         )

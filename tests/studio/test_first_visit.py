@@ -19,6 +19,7 @@ from perfusion_core.studio.machine import machine_facts
 from perfusion_core.studio.preferences import (
     FILE,
     Preferences,
+    prefer,
     preferred,
     read_preferences,
     write_preferences,
@@ -44,6 +45,34 @@ def test_a_chosen_base_is_found_again_unless_the_start_says_otherwise(settings: 
     write_preferences(settings.home, Preferences(base="/models/mine"))
     assert preferred(replace(settings, base="pocket")).base == "/models/mine"
     assert preferred(replace(settings, base="/other")).base == "/other"
+
+
+def test_folders_and_memory_that_were_chosen_are_found_again(settings: Any, tmp_path: Path) -> None:
+    prefer(settings.home, outputs=str(tmp_path / "pictures"), memory=8.0)
+    prefer(settings.home, models=str(tmp_path / "models"))
+    found = preferred(settings)
+    assert (found.outputs, found.memory) == (tmp_path / "pictures", 8.0)
+    assert found.models_folder == tmp_path / "models"
+
+
+def test_a_base_chosen_while_another_loads_is_loaded_after_it(
+    settings: Any, loaded: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio = Studio(replace(settings, base="first"))
+    readiness, asked = Readiness(studio), []
+
+    def get(reference: str) -> Any:
+        asked.append(reference)
+        if reference == "first":
+            studio.use_base("second")
+            readiness.begin()
+        return loaded
+
+    monkeypatch.setattr(studio.bases, "get", get)
+    readiness.begin()
+    assert readiness._thread is not None
+    readiness._thread.join(60)
+    assert asked == ["first", "second"]
 
 
 def test_damaged_preferences_are_as_if_nothing_had_been_chosen(settings: Any) -> None:

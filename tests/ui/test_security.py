@@ -13,10 +13,10 @@ from tests.ui.running_app import RunningApp
 
 
 def test_other_machines_are_let_in_only_with_a_password() -> None:
-    require_password_outside("127.0.0.1", None)
-    require_password_outside("0.0.0.0", ("anna", "secret"))
+    require_password_outside("127.0.0.1", False)
+    require_password_outside("0.0.0.0", True)
     with pytest.raises(PerfusionError, match="--auth"):
-        require_password_outside("0.0.0.0", None)
+        require_password_outside("0.0.0.0", False)
 
 
 @pytest.mark.parametrize("text", ["anna", ":secret", "anna:", " : "])

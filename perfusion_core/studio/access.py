@@ -1,0 +1,52 @@
+"""The password for other machines, kept so that nobody can read it back from the disk."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+from collections.abc import Callable
+
+from perfusion_core.errors import PerfusionError
+from perfusion_core.studio.preferences import Preferences
+
+SHORTEST = 8
+_COST = {"n": 2**14, "r": 8, "p": 1}  # 16 MB and some 50 ms a try
+
+
+def make_secret(password: str) -> str:
+    """What is kept of a password. Raises `PerfusionError` when it is too short."""
+    if len(password) < SHORTEST:
+        raise PerfusionError(
+            f"The password has {len(password)} characters. Choose one of {SHORTEST} or more: anyone on the "
+            "network may try to guess it."
+        )
+    salt = os.urandom(16)
+    return f"{_text(salt)}:{_text(_digest(password, salt))}"
+
+
+def matches(password: str, secret: str) -> bool:
+    """Whether `secret` was made of `password`."""
+    try:
+        salt, digest = (base64.b64decode(part, validate=True) for part in secret.split(":"))
+    except ValueError:
+        return False
+    return hmac.compare_digest(_digest(password, salt), digest)
+
+
+def lan_check(chosen: Preferences) -> Callable[[str, str], bool] | None:
+    """Asks a name and a password of other machines; None when those are not let in."""
+    if not (chosen.lan_user and chosen.lan_secret):
+        return None
+    return lambda user, password: (
+        matches(password, chosen.lan_secret) and hmac.compare_digest(user.encode(), chosen.lan_user.encode())
+    )
+
+
+def _digest(password: str, salt: bytes) -> bytes:
+    return hashlib.scrypt(password.encode(), salt=salt, **_COST)
+
+
+def _text(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
