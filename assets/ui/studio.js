@@ -14,6 +14,14 @@
     }
   });
 
+  // Gradio tells that a slider was let go for the mouse only; a key that moved it counts as well.
+  let letGo;
+  document.addEventListener("keyup", (event) => {
+    if (!event.target.matches("#crop-sliders input[type=range]") || event.key === "Tab") return;
+    clearTimeout(letGo);
+    letGo = setTimeout(() => event.target.dispatchEvent(new PointerEvent("pointerup", { bubbles: true })), 350);
+  });
+
   const remembered = () => { try { return localStorage.getItem("perfusion-theme") || ""; } catch { return ""; } };
   const asked = new URLSearchParams(location.search).get("__theme");
   const system = matchMedia("(prefers-color-scheme: dark)");

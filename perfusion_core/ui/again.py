@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from perfusion_core.errors import PerfusionError
-from perfusion_core.studio.staging import stage
-from perfusion_core.ui.teach_form import free_name, thumbnails
+from perfusion_core.studio.run_folder import RunFolder
+from perfusion_core.studio.staging import Look, Staged, staged_again, with_masks
+from perfusion_core.ui import teach_photo
+from perfusion_core.ui.photo_strip import thumbnails
+from perfusion_core.ui.teach_form import free_name
 from perfusion_core.ui.words import note
 
 if TYPE_CHECKING:
@@ -18,34 +21,37 @@ if TYPE_CHECKING:
 
 
 def targets(teach: TeachRoom, rooms: gr.Tabs) -> list[Any]:
-    return [rooms, teach.staged, teach.photos, teach.said, teach.name, teach.kind, *teach.settings]
+    words = [teach.name, teach.kind, teach.pace, *teach.settings]
+    return [rooms, teach.staged, teach.photos, teach.said, *teach_photo.table(teach.editor), *words]
 
 
 def teach_again(studio: Studio, served: Served, name: str) -> list[Any]:
     """The form for a concept of the library, under a name that is free. Raises `PerfusionError`."""
     entry = studio.library.get(name)
-    photos = sorted((entry.run / "photos").glob("*.png"))
-    said = (
-        ""
-        if photos
-        else note(f"<{entry.name}> came without its photos. Drop some; the settings are as they were.")
-    )
-    staged: list[Any] = []
+    settings = entry.metadata.recipe
+    mask = "none" if settings.get("mask") == "none" else "auto"
+    staged: list[Staged] = []
+    said = ""
     try:
-        staged = stage(studio, photos) if photos else []
+        staged = staged_again(studio, RunFolder(entry.folder))
+        staged, remark = with_masks(studio, staged, Look(entry.metadata.superclass, mask))
+        said = note(remark)
     except PerfusionError as error:
         said = note(str(error), "problem")
-    settings = entry.metadata.recipe
+    if not staged:
+        said += note(f"<{entry.name}> came without its photos. Drop some; the settings are as they were.")
     return [
         gr.Tabs(selected="teach"),
         staged,
         thumbnails(staged, served),
         said,
+        *teach_photo.cleared(),
         free_name(studio, entry.name),
         entry.metadata.superclass,
+        "balanced",  # the steps say it
         int(settings.get("steps", 0)),
         bool(settings.get("flip", True)),
-        settings.get("mask") if settings.get("mask") in ("auto", "none") else "auto",
+        mask,
         settings.get("keys") if settings.get("keys") in ("locked", "trained") else "locked",
         int(settings.get("seed", 0)),
     ]

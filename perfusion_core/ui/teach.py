@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from perfusion_core.studio.examples import example_sets
-from perfusion_core.ui import teach_form, teach_watch
+from perfusion_core.ui import teach_form, teach_photo, teach_watch
+from perfusion_core.ui.teach_photo import PhotoEditor
 from perfusion_core.ui.words import escape
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 CLICKS = """
 element.addEventListener('click', (event) => {
-  const button = event.target.closest('[data-pick]');
-  if (button) trigger('click', {pick: button.dataset.pick});
+  const button = event.target.closest('[data-pick], [data-open]');
+  if (button) trigger('click', {...button.dataset});
 });
 """
 # Photos of anything else can be taught too; these are words every base model knows.
@@ -50,11 +51,13 @@ class TeachRoom:
     files: gr.File
     examples: gr.HTML
     photos: gr.HTML
+    editor: PhotoEditor
     said: gr.HTML
     staged: gr.State
     name: gr.Textbox
     kind: gr.Dropdown
     check: gr.HTML
+    pace: gr.Radio
     settings: list[Any]
     go: gr.Button
     card: gr.HTML
@@ -85,6 +88,7 @@ def render(studio: Studio, served: Served) -> TeachRoom:
                     show_label=False,
                 )
                 photos = gr.HTML("", elem_id="photos", js_on_load=CLICKS)
+                editor = teach_photo.render()
                 examples = gr.HTML(_examples(served), elem_id="examples", js_on_load=CLICKS)
                 said = gr.HTML("", elem_id="teach-said", js_on_load=None)
             with gr.Column(elem_classes="card"):
@@ -106,6 +110,12 @@ def render(studio: Studio, served: Served) -> TeachRoom:
                         min_width=140,
                     )
                 check = gr.HTML("", elem_id="kind-check", js_on_load=None)
+                pace = gr.Radio(
+                    [("Balanced", "balanced"), ("Quick, in half the steps", "quick")],
+                    value="balanced",
+                    label="Preset",
+                    elem_id="teach-pace",
+                )
                 with gr.Accordion("More", open=False):
                     settings = _settings()
             go = gr.Button("Teach", variant="primary", size="lg", elem_id="teach-go", elem_classes="key-go")
@@ -121,11 +131,13 @@ def render(studio: Studio, served: Served) -> TeachRoom:
         files,
         examples,
         photos,
+        editor,
         said,
         gr.State([]),
         name,
         kind,
         check,
+        pace,
         settings,
         go,
         card,
@@ -141,7 +153,7 @@ def render(studio: Studio, served: Served) -> TeachRoom:
 
 def _settings() -> list[Any]:
     steps = gr.Slider(
-        0, 1000, value=0, step=10, label="Steps", info="0: what suits the base model", elem_id="teach-steps"
+        0, 1000, value=0, step=10, label="Steps", info="0: what the preset says", elem_id="teach-steps"
     )
     flip = gr.Checkbox(
         True,

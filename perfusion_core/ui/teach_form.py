@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,9 @@ import gradio as gr
 
 from perfusion_core.errors import PerfusionError
 from perfusion_core.studio.examples import example_set
-from perfusion_core.studio.staging import Staged, stage, with_masks
-from perfusion_core.ui import teach_watch
+from perfusion_core.studio.staging import Look, Staged, stage, with_masks
+from perfusion_core.ui import teach_photo, teach_watch
+from perfusion_core.ui.photo_strip import thumbnails
 from perfusion_core.ui.words import escape, note, notes
 
 if TYPE_CHECKING:
@@ -23,9 +25,9 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
     def shown(staged: list[Staged], problems: list[str]) -> list[Any]:
-        """[staged, photos, said]"""
+        """[staged, photos, said, the table]"""
         said = notes(problems, "problem") + notes([words for one in staged for words in one.warnings])
-        return [staged, thumbnails(staged, served), said]
+        return [staged, thumbnails(staged, served), said, *teach_photo.cleared()]
 
     def take(files: list[str] | None, staged: list[Staged]) -> list[Any]:
         """New photos beside those that are there; a refused one is named and the others stay."""
@@ -35,41 +37,47 @@ def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
             problems += [problem] if problem else []
             good += [] if problem else [file]
         try:
-            return [*shown(stage(studio, good) if good else [], problems), None]
+            return [*shown(_again(staged, stage(studio, good) if good else []), problems), None]
         except PerfusionError as error:
             return [*shown(staged, [*problems, str(error)]), None]
 
     def example(event: gr.EventData) -> list[Any]:
         found = example_set(str(event.pick))
         if found is None:
-            return [gr.skip()] * 5
+            return [gr.skip() for _ in [*photos, room.name, room.kind]]
         return [
             *shown(stage(studio, list(found.photos)), []),
             free_name(studio, found.name),
             found.superclass,
         ]
 
-    def remove(staged: list[Staged], event: gr.EventData) -> list[Any]:
-        left = [one for k, one in enumerate(staged) if str(k) != str(event.pick)]
-        return shown(left, [])
+    def touch(staged: list[Staged], kind: str | None, mask: str, event: gr.EventData) -> list[Any]:
+        """Open a photo, or leave one out: [staged, photos, said, the table]"""
+        place = getattr(event, "open", None)
+        if place is None:
+            return shown([one for k, one in enumerate(staged) if str(k) != str(event.pick)], [])
+        return [
+            gr.skip(),
+            gr.skip(),
+            gr.skip(),
+            *teach_photo.opened(studio, staged, int(place), Look.of(kind, mask)),
+        ]
 
     def masks(staged: list[Staged], kind: str | None, mask: str) -> list[Any]:
-        """Where the model sees the subject, once there are photos and a word: [staged, photos, check]"""
-        word = (kind or "").strip()
-        if not word:
-            return [gr.skip(), gr.skip(), ""]
-        said = ""
+        """What will be learned from, and whether the model knows the word: [staged, photos, check]"""
+        look, said = Look.of(kind, mask), ""
         try:
-            studio.bases.get(studio.settings.base)  # right after the start it may still be on its way
-            said = word_check(studio, word)
-            if not staged or mask != "auto":
+            if look.word:
+                studio.bases.get(studio.settings.base)  # right after the start it may still be on its way
+                said = word_check(studio, look.word)
+            if not staged:
                 return [gr.skip(), gr.skip(), said]
-            found, remark = with_masks(studio, staged, word)
+            found, remark = with_masks(studio, staged, look)
         except PerfusionError as error:
             return [gr.skip(), gr.skip(), said + note(str(error), "problem")]
         return [found, thumbnails(found, served), said + note(remark)]
 
-    def teach(staged: list[Staged], name: str, kind: str | None, *settings: Any) -> list[Any]:
+    def teach(staged: list[Staged], name: str, kind: str | None, pace: str, *settings: Any) -> list[Any]:
         """Queue the teaching: [said, card, result]"""
         from perfusion_core.studio.teach import TeachRequest
 
@@ -79,7 +87,10 @@ def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
                 name=name or "",
                 superclass=kind or "",
                 base=studio.settings.base,
-                mask=settings[2],
+                mask="none" if settings[2] == "none" else "auto",
+                masks=[one.mask or None for one in staged],
+                crops=[one.crop for one in staged],
+                pace="quick" if pace == "quick" else "balanced",
                 settings=chosen_settings(settings),
             )
             studio.submit_teach(request)
@@ -87,7 +98,7 @@ def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
             return [note(str(error), "problem"), gr.skip(), gr.skip()]
         return ["", teach_watch.card(studio, served), ""]
 
-    photos = [room.staged, room.photos, room.said]
+    photos = [room.staged, room.photos, room.said, *teach_photo.table(room.editor)]
     look = [room.staged, room.photos, room.check]
     seen = [room.staged, room.kind, room.settings[2]]
     once: dict[str, Any] = {**QUIET, "concurrency_id": "masks", "concurrency_limit": 1}
@@ -97,15 +108,27 @@ def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
     room.examples.click(example, None, [*photos, room.name, room.kind], **QUIET).then(
         masks, seen, look, **once
     )
-    room.photos.click(remove, room.staged, photos, **QUIET)
+    room.photos.click(touch, seen, photos, **once)
+    teach_photo.listen(room, studio, served)
     room.kind.input(masks, seen, look, trigger_mode="always_last", **once)
     room.settings[2].input(masks, seen, look, **once)
     room.go.click(
         teach,
-        [room.staged, room.name, room.kind, *room.settings],
+        [room.staged, room.name, room.kind, room.pace, *room.settings],
         [room.said, room.card, room.result],
         **QUIET,
     )
+
+
+def _again(before: list[Staged], now: list[Staged]) -> list[Staged]:
+    """Photos taken in once more keep the squares and masks they were given."""
+    touched = {one.source: one for one in before}
+    return [
+        replace(one, crop=touched[one.source].crop, mask=touched[one.source].mask)
+        if one.source in touched
+        else one
+        for one in now
+    ]
 
 
 def refusal(studio: Studio, photo: Path) -> str:
@@ -124,26 +147,6 @@ def chosen_settings(values: Any) -> dict[str, Any]:
     if steps:
         settings["steps"] = int(steps)
     return settings
-
-
-def thumbnails(staged: list[Staged], served: Served) -> str:
-    """The photos as they will be learned from, each with a button to leave it out."""
-    if not staged:
-        return ""
-    figures = "".join(
-        f'<figure><img src="{escape(served.url(Path(one.thumbnail)))}" alt="{escape(one.name)}" '
-        f'title="{escape(one.name)}">'
-        f'<button type="button" data-pick="{k}" aria-label="Leave out {escape(one.name)}" title="Leave this '
-        'one out">×</button></figure>'
-        for k, one in enumerate(staged)
-    )
-    masked = any(one.masked for one in staged)
-    words = (
-        "What is paled is not learned from."
-        if masked
-        else "Square and upright, as they will be learned from."
-    )
-    return f'<div class="photos">{figures}</div><p class="quiet">{words}</p>'
 
 
 def word_check(studio: Studio, word: str) -> str:

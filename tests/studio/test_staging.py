@@ -13,7 +13,7 @@ from perfusion_core.errors import PhotoError
 from perfusion_core.studio.app import Studio
 from perfusion_core.studio.bases import Missing
 from perfusion_core.studio.examples import example_set, example_sets
-from perfusion_core.studio.staging import overlay, stage, with_masks
+from perfusion_core.studio.staging import Look, overlay, stage, with_masks
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_what_is_no_photo_is_named_and_refused(studio: Studio, tmp_path: Path) -
 
 
 def test_masks_pale_what_is_not_learned_from(studio: Studio, photos: list[Path]) -> None:
-    staged, said = with_masks(studio, stage(studio, photos), "dog")
+    staged, said = with_masks(studio, stage(studio, photos), Look("dog"))
     assert all(one.masked for one in staged)
     assert said == ""
 
@@ -50,8 +50,8 @@ def test_without_a_segmenter_the_photos_stay_and_it_is_said(
 ) -> None:
     loaded.__dict__["segmenter"] = Missing("It is not here.")
     before = stage(studio, photos)
-    staged, said = with_masks(studio, before, "dog")
-    assert staged == before
+    staged, said = with_masks(studio, before, Look("dog"))
+    assert not any(one.masked for one in staged)
     assert "It is not here." in said
 
 
