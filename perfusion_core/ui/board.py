@@ -80,10 +80,12 @@ def _front(job: Job, served: Served) -> str:
 def _explained(job: Job, scored: bool, seeds: int) -> str:
     if not scored:
         return ""
+    kinds = {one["kind"] for one in job.result.get("references", [])}
+    photos = " “The photos” is how alike those are among themselves." if "photos" in kinds else ""
     means = f" Each point is the mean of {seeds} seeds, which are drawn faint." if seeds > 1 else ""
     return (
         f'<p class="quiet">Scored with {escape(job.result.get("scorer"))}. The filled point gives up least '
-        f"of either.{means}</p>"
+        f"of either.{means}{photos}</p>"
     )
 
 

@@ -140,7 +140,12 @@ def render(studio: Studio, served: Served) -> CreateRoom:
                 height="auto",
                 visible=False,
             )
-            recent_head = gr.HTML("<h2>Lately</h2>", elem_id="recent-head", js_on_load=None, visible=False)
+            recent_head = gr.HTML(
+                "<h2>Lately</h2><p class='quiet'>Click one to see it, another to compare the two.</p>",
+                elem_id="recent-head",
+                js_on_load=None,
+                visible=False,
+            )
             recent = gr.Gallery(
                 show_label=False,
                 elem_id="recent",
@@ -201,12 +206,10 @@ def _more() -> list[Any]:
     )
     with gr.Row():
         count = gr.Slider(1, 16, value=1, step=1, label="Pictures", elem_id="count")
-        steps = gr.Slider(
-            0, 100, value=0, step=1, label="Steps", info="0: the base model's own", elem_id="steps"
-        )
+        steps = gr.Slider(0, 100, value=0, step=1, label="Steps", info="0: its own", elem_id="steps")
     with gr.Row():
         guidance = gr.Slider(
-            0, 20, value=0, step=0.5, label="Guidance", info="0: the base model's own", elem_id="guidance"
+            0, 20, value=0, step=0.5, label="Guidance", info="0: its own", elem_id="guidance"
         )
         scheduler = gr.Dropdown(list(SCHEDULERS.items()), value="", label="Scheduler", elem_id="scheduler")
     with gr.Row():

@@ -79,7 +79,7 @@ def render(studio: Studio, served: Served) -> ExploreRoom:
                 )
                 with gr.Row():
                     points = gr.Slider(
-                        3,
+                        2,
                         9,
                         value=7,
                         step=1,

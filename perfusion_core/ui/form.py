@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 LARGEST_SEED = 2**31 - 1
 SCHEDULERS = {
-    "The base model's own": "",
+    "Its own": "",
     "DDIM": "ddim",
     "Euler": "euler",
     "Euler ancestral": "euler-a",

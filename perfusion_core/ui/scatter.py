@@ -45,7 +45,7 @@ def scatter(
     line = " ".join(
         f"{across(dot.text):.1f},{up(dot.image):.1f}" for dot in sorted(dots, key=lambda dot: dot.bias)
     )
-    named = {marked, dots[0].pick, dots[-1].pick}  # names on every point would cover each other
+    named = _named(dots, marked, across, up)
     return (
         f'<svg class="front" viewBox="0 0 {WIDTH} {HEIGHT}" role="group" '
         f'aria-label="Front of {len(dots)} points">'
@@ -62,6 +62,17 @@ def scatter(
         )
         + "</svg>"
     )
+
+
+def _named(dots: Sequence[Dot], marked: int | None, across: Place, up: Place) -> set[int]:
+    """The points whose bias is written beside them: the recommended one and the ends, where there is room."""
+    wanted = [dot for dot in dots if dot.pick == marked] + [dots[0], dots[-1]]
+    chosen: list[Dot] = []
+    for dot in wanted:
+        x, y = across(dot.text), up(dot.image)
+        if all(abs(x - across(o.text)) > 32 or abs(y - up(o.image)) > 14 for o in chosen):
+            chosen.append(dot)
+    return {dot.pick for dot in chosen}
 
 
 def _dot(dot: Dot, across: Place, up: Place, kind: str, radius: int, named: bool = False) -> str:

@@ -129,11 +129,17 @@ def listen(room: SettingsRoom, studio: Studio, demo: gr.Blocks) -> None:
             return note(str(error), "problem")
         return _lan(studio)
 
+    def current() -> list[Any]:
+        """What counts now, for a page that is opened later: [models, outputs, memory, lan_said]"""
+        now = studio.settings
+        return [str(now.models_folder), str(now.outputs), _nearest(now.memory), _lan(studio)]
+
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     room.apply.click(
         save, [room.models, room.outputs, room.memory], [room.models, room.outputs, room.said], **quiet
     )
     room.look.input(None, room.look, None, js="(name) => window.perfusionTheme.choose(name)", **quiet)
+    demo.load(current, None, [room.models, room.outputs, room.memory, room.lan_said], **quiet)
     demo.load(None, None, room.look, js="() => window.perfusionTheme.chosen()", **quiet)
     room.let_in.click(let_in, [room.user, room.password], [room.password, room.lan_said], **quiet)
     room.shut.click(shut, None, room.lan_said, **quiet)

@@ -71,8 +71,12 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
     """A fresh tab of a desktop window. Anything it asks another machine for fails the test."""
+    from playwright.sync_api import expect
+
     context = chromium.new_context(viewport={"width": 1440, "height": 900})
-    context.set_default_timeout(int(os.environ.get("PERFUSION_TEST_PATIENCE", "60")) * 1000)
+    patience = int(os.environ.get("PERFUSION_TEST_PATIENCE", "60")) * 1000
+    context.set_default_timeout(patience)
+    expect.set_options(timeout=patience)
     tab = context.new_page()
     foreign: list[str] = []
 

@@ -21,8 +21,9 @@ ROOT = Path(__file__).parents[2]
 class RunningApp:
     """`python app.py` on a free port with a data folder of its own."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, options: tuple[str, ...] = ("--no-browser",)) -> None:
         self.home = home
+        self._options = options
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
@@ -39,7 +40,7 @@ class RunningApp:
             "NO_PROXY": "127.0.0.1,localhost",
         }
         log = (self.home / "server.log").open("ab")
-        command = [sys.executable, "app.py", "--port", str(self.port), "--no-browser"]
+        command = [sys.executable, "app.py", "--port", str(self.port), *self._options]
         begun = time.monotonic()
         self._process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         while time.monotonic() - begun < patience:
@@ -83,6 +84,17 @@ def enter(page: Page, room: str) -> None:
         return
     page.get_by_label("More tabs").click()
     page.locator("#rooms .overflow-dropdown button", has_text=room).click()
+
+
+def drag(page: Page, selector: str, part: float) -> None:
+    """Move a slider's handle with the mouse to `part` (0..1) of its track."""
+    box = page.locator(selector).bounding_box()
+    assert box is not None
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] * 0.1, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * part, middle, steps=5)
+    page.mouse.up()
 
 
 def picture(page: Page) -> str:
