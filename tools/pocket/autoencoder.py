@@ -34,18 +34,25 @@ def detail(true: Tensor) -> Tensor:
     return 1 + 4 * (F.avg_pool2d(contrast, 5, 1, 2) / 0.2).clamp(max=1)
 
 
-def reconstruction_loss(made: Tensor, true: Tensor, edges: float = 0.25, weighted: bool = False) -> Tensor:
-    """L1 of pixels, of their differences (times `edges`) and of a low-passed copy, plus L2 for PSNR.
+def reconstruction_loss(
+    made: Tensor, true: Tensor, edges: float = 0.25, weights: Tensor | None = None
+) -> Tensor:
+    """L1 of pixels, of their differences at two scales (times `edges`) and low-passed, plus L2 for PSNR.
 
-    Both are (n, 3, h, w) in [-1, 1]; `weighted` counts fine detail more than even areas. Returns a scalar.
+    Both are (n, 3, h, w) in [-1, 1]; `weights` (n, 1, h, w) say how much each pixel counts (but low-passed
+    all count alike). Returns a scalar.
     """
     error = made - true
-    weight = detail(true) if weighted else torch.ones_like(true[:, :1])
-    weight = weight / weight.mean()
-    across = ((error[..., 1:] - error[..., :-1]).abs() * weight[..., 1:]).mean()
-    down = ((error[..., 1:, :] - error[..., :-1, :]).abs() * weight[..., 1:, :]).mean()
+    weights = torch.ones_like(true[:, :1]) if weights is None else weights / weights.mean()
     low = F.avg_pool2d(error, 4).abs().mean()
-    return (error.abs() * weight).mean() + edges * (across + down) + low + 2 * error.square().mean()
+    sharp = _edge_error(error, weights) + _edge_error(F.avg_pool2d(error, 2), F.avg_pool2d(weights, 2)) / 2
+    return ((error.abs() + 2 * error.square()) * weights).mean() + edges * sharp + low
+
+
+def _edge_error(error: Tensor, weights: Tensor) -> Tensor:
+    across = ((error[..., 1:] - error[..., :-1]).abs() * weights[..., 1:]).mean()
+    down = ((error[..., 1:, :] - error[..., :-1, :]).abs() * weights[..., 1:, :]).mean()
+    return across + down
 
 
 def decibels(made: Tensor, true: Tensor) -> float:

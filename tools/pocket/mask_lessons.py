@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tools.pocket.domain import ACCESSORIES, ANIMALS, CLASSES
+from tools.pocket.mask_kin import KIN
 from tools.pocket.render import Renderer, Spread
 from tools.pocket.scene import Odds, Scene, Thing, draw_scene, draw_thing
 from tools.pocket.sprites import held_out
@@ -65,26 +66,46 @@ class OtherThings:
 
 
 def draw_lesson(renderer: Renderer, others: OtherThings, rng: np.random.Generator, n: int) -> Lesson:
-    """n scenes, the prompt naming one thing of each. A stranger alone answers to any word, as photos do."""
+    """n scenes, the prompt naming one thing of each.
+
+    A stranger alone answers to any word, as photos do. A relative (see mask_kin) is asked for by its class,
+    mostly beside a known thing of another class: the word, not the lone outline, must decide.
+    """
     specs, slots, prompts = [], [], []
     for _ in range(n):
         spec, chance = draw_scene(rng, ODDS), rng.random()
         slot = int(rng.integers(len(spec.things)))
         word = spec.things[slot].kind
-        if chance < 0.26:
+        if chance < 0.20:
             spec, slot = Scene((others.draw(rng),), spec.place, spec.place_colour), 0
             word = _word_for_stranger(spec.things[0], rng)
-        elif chance < 0.40:
+        elif chance < 0.30:
             known, stranger = draw_thing(rng, ODDS, str(rng.choice(list(CLASSES))), True), others.draw(rng)
             side = int(rng.integers(2))
             things = (known, stranger) if side == 0 else (stranger, known)
             asked = known if rng.random() < 0.75 else stranger
             spec, slot, word = Scene(things, spec.place, spec.place_colour), things.index(asked), asked.kind
+        elif chance < 0.62:
+            spec, slot = _kin_scene(spec, rng)
+            word = spec.things[slot].kind
         specs.append(spec)
         slots.append(slot)
         prompts.append(WORDINGS[rng.integers(len(WORDINGS))].format(word))
     batch = renderer.draw(rng, specs, prompts)
     return Lesson(batch.images, prompts, batch.masks[torch.arange(n), slots])
+
+
+def _kin_scene(spec: Scene, rng: np.random.Generator) -> tuple[Scene, int]:
+    """A relative at the place of `spec`, mostly beside a known thing; and which of the two is asked for."""
+    kind = str(rng.choice(list(KIN)))
+    relative = Thing(kind, str(rng.choice(KIN[kind])))
+    if rng.random() < 0.25:
+        return Scene((relative,), spec.place, spec.place_colour), 0
+    other = draw_thing(rng, ODDS, str(rng.choice([name for name in CLASSES if name != kind])), True)
+    side = int(rng.integers(2))
+    things = (relative, other) if side == 0 else (other, relative)
+    asked = side if rng.random() < 0.6 else 1 - side
+    return Scene(things, spec.place, spec.place_colour), asked
 
 
 def _word_for_stranger(stranger: Thing, rng: np.random.Generator) -> str:

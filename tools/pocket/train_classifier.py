@@ -6,7 +6,6 @@ more steps: part of each batch is then drawn from a pool of scenes that went thr
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +14,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tools.pocket import checkpoint
 from tools.pocket.judge import NOTHING, UNKNOWN, Answer, Judge, Labels, folder, labels, save_judge
 from tools.pocket.optimiser import Pair
 from tools.pocket.paths import work_dir
 from tools.pocket.render import Batch, Renderer, Spread
 from tools.pocket.scene import Odds, Scene
-from tools.pocket.training import Log, learning_rate, precision, stage_parser, step_rng
+from tools.pocket.training import Course, course_parser, learning_rate, precision, step_rng
 from tools.pocket.verdicts import QUESTIONS, decide, look
 from tools.pocket.wear import spoiled, worn
 
@@ -128,68 +126,29 @@ def accuracy(judge: Judge, renderer: Renderer, n: int, work: Path | None = None)
 
 
 def main() -> None:
-    """Train until `--steps`, saving every minute."""
-    parser = stage_parser(__doc__)
-    parser.add_argument("--steps", type=int, default=1200)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--cooldown", type=float, default=0.4, help="share of the steps with falling rate")
+    """Train until `--steps`, then write $WORK/judge."""
+    parser = course_parser(__doc__, "judge", steps=1200, batch=32)
     parser.add_argument("--pool", type=int, default=640, help="scenes passed through the frozen autoencoder")
     parser.add_argument("--test", type=int, default=500)
-    parser.add_argument("--start", help="begin from this checkpoint's weights (name), with a fresh optimiser")
-    parser.add_argument("--name", default="judge", help="checkpoint name in the work folder")
     options = parser.parse_args()
     work, device = work_dir(options.work), torch.device(options.device)
-    log = Log(work, "judge")
     torch.manual_seed(options.seed)
     judge = Judge().to(device).train()
-    optimiser = JudgePair(judge, options.rate, muon=True)
-    path, step = work / "checkpoints" / f"{options.name}.pt", 0
-    if saved := checkpoint.load(path):
-        judge.load_state_dict(saved["judge"])
-        optimiser.load_state_dict(saved["optimiser"])
-        step = saved["step"]
-        log(f"goes on from step {step}")
-    elif options.start:
-        begun = checkpoint.load(work / "checkpoints" / f"{options.start}.pt")
-        assert begun is not None, f"no checkpoint {options.start}"
-        judge.load_state_dict(begun["judge"])
+    course = Course(work, options.name, "judge", judge, JudgePair(judge, options.rate, muon=True))
+    course.begin(options.start)
     free, usual = Renderer(work, device, odds=ODDS, spread=SPREAD), Renderer(work, device)
     pool = make_pool(work, free, options.seed, options.pool) if options.pool else None
-    log(f"{len(pool.specs) if pool else 0} autoencoded scenes in the pool")
-    save_due, tell_due = checkpoint.Every(60), checkpoint.Every(300)
-    seen, since, losses = 0, time.monotonic(), []
-
-    def keep() -> None:
-        checkpoint.save(
-            path, {"judge": judge.state_dict(), "optimiser": optimiser.state_dict(), "step": step}
-        )
-
-    while step < options.steps:
+    course.log(f"{len(pool.specs) if pool else 0} autoencoded scenes in the pool")
+    for step in course.steps(options.steps, options.batch, lambda: str(accuracy(judge, usual, 100))):
         rng = step_rng(options.seed, STAGE, step)
         images, right = lesson(free.scenes(rng, options.batch), pool, rng)
         with precision(device):
             answer = judge(images)
         loss = loss_of(answer, right)
-        judge.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(judge.parameters(), 1.0)
-        optimiser.step(learning_rate(step, options.rate, 40, options.steps, options.cooldown))
-        step, seen = step + 1, seen + options.batch
-        losses.append(float(loss.detach()))
-        if save_due.due():
-            keep()
-        if tell_due.due():
-            rate = seen / (time.monotonic() - since)
-            log(
-                f"step {step} loss {np.mean(losses[-50:]):.3f} {rate:.1f} scenes/s "
-                f"{accuracy(judge, usual, 100)}"
-            )
-            seen, since = 0, time.monotonic()
-    keep()
+        course.learn(loss, learning_rate(step, options.rate, 40, options.steps, options.cooldown))
     figures = accuracy(judge, usual, options.test, work)
     save_judge(judge, folder(work), figures)
-    log(f"done at {step}: {figures}")
+    course.log(f"on {options.test} scenes: {figures}")
 
 
 if __name__ == "__main__":

@@ -5,20 +5,16 @@ Run: `python -m tools.pocket.train_clip --steps 1500`; goes on from its checkpoi
 
 from __future__ import annotations
 
-import time
-
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import CLIPModel, CLIPTokenizer
 
-from tools.pocket import checkpoint
 from tools.pocket.optimiser import Pair
 from tools.pocket.paths import work_dir
 from tools.pocket.render import Renderer
 from tools.pocket.scene import caption, one_word_changed
-from tools.pocket.training import Log, learning_rate, precision, stage_parser, step_rng
+from tools.pocket.training import Course, course_parser, learning_rate, precision, step_rng
 from tools.pocket.words import build_clip, load_tokenizer, normalise, token_ids
 
 STAGE = 2
@@ -61,55 +57,29 @@ def judge(clip: CLIPModel, tokenizer: CLIPTokenizer, renderer: Renderer, n: int 
 
 
 def main() -> None:
-    """Train until `--steps`, saving every two minutes."""
-    parser = stage_parser(__doc__)
-    parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--cooldown", type=float, default=0.4)
-    options = parser.parse_args()
+    """Train until `--steps`."""
+    options = course_parser(__doc__, "clip", steps=1500, batch=128).parse_args()
     work, device = work_dir(options.work), torch.device(options.device)
-    log, renderer, tokenizer = Log(work, "clip"), Renderer(work, device), load_tokenizer(work)
     torch.manual_seed(options.seed)
+    renderer, tokenizer = Renderer(work, device), load_tokenizer(work)
     clip = build_clip(tokenizer).to(device).train()
-    optimiser = Pair(clip, options.rate, muon=True)
-    path, step = work / "checkpoints" / "clip.pt", 0
-    if saved := checkpoint.load(path):
-        clip.load_state_dict(saved["clip"])
-        optimiser.load_state_dict(saved["optimiser"])
-        step = saved["step"]
-        log(f"goes on from step {step}")
-    save_due, tell_due = checkpoint.Every(120), checkpoint.Every(60)
-    seen, since, losses = 0, time.monotonic(), []
+    course = Course(work, options.name, "clip", clip, Pair(clip, options.rate, muon=True))
+    course.begin(options.start)
+    n = options.batch
 
-    def keep() -> None:
-        checkpoint.save(path, {"clip": clip.state_dict(), "optimiser": optimiser.state_dict(), "step": step})
+    def report() -> str:
+        return f"right caption of 500 {judge(clip, tokenizer, renderer):.1%}"
 
-    while step < options.steps:
+    for step in course.steps(options.steps, n, report):
         rng = step_rng(options.seed, STAGE, step)
-        batch = renderer.scenes(rng, options.batch)
+        batch = renderer.scenes(rng, n)
         near = [caption(one_word_changed(spec, rng), rng) for spec in batch.specs]
         ids = token_ids(tokenizer, batch.captions + near).to(device)
-        n = options.batch
         same = (ids[:n, None] == ids[None, :n]).all(-1) & ~torch.eye(n, dtype=torch.bool, device=device)
         with precision(device):
             pictures, texts = encode_images(clip, batch.images), encode_text(clip, ids)
         loss = contrast(pictures, texts[:n], texts[n:], clip.logit_scale.exp().clamp(max=100), same)
-        clip.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(clip.parameters(), 1.0)
-        optimiser.step(learning_rate(step, options.rate, 40, options.steps, options.cooldown))
-        step, seen = step + 1, seen + n
-        losses.append(float(loss.detach()))
-        if save_due.due():
-            keep()
-            log(f"step {step}: right caption of 500 {judge(clip, tokenizer, renderer):.1%}")
-        if tell_due.due():
-            rate = seen / (time.monotonic() - since)
-            log(f"step {step} loss {np.mean(losses[-50:]):.4f} {rate:.1f} scenes/s")
-            seen, since = 0, time.monotonic()
-    keep()
-    log(f"done at {step}: right caption of 500 {judge(clip, tokenizer, renderer):.1%}")
+        course.learn(loss, learning_rate(step, options.rate, 40, options.steps, options.cooldown))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ transformers' CLIPSegForImageSegmentation in half precision.
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import CLIPSegForImageSegmentation, CLIPTokenizer
 
-from tools.pocket import checkpoint
 from tools.pocket.domain import CLASSES, PLACES
 from tools.pocket.make_examples import draw_photo, sprite
 from tools.pocket.mask_lessons import ODDS, SPREAD, OtherThings, draw_lesson
@@ -26,7 +24,7 @@ from tools.pocket.pictures import save_grid
 from tools.pocket.render import Renderer
 from tools.pocket.scene import Odds, Scene, Thing, draw_thing
 from tools.pocket.sprites import held_out
-from tools.pocket.training import Log, learning_rate, stage_parser, step_rng
+from tools.pocket.training import Course, course_parser, learning_rate, step_rng
 from tools.pocket.words import load_tokenizer, token_ids
 
 STAGE = 4
@@ -106,64 +104,28 @@ def _unlike(superclass: str, rng: np.random.Generator) -> str:
 
 
 def main() -> None:
-    """Train until `--steps`, saving every minute."""
-    parser = stage_parser(__doc__)
-    parser.add_argument("--steps", type=int, default=1600)
-    parser.add_argument("--batch", type=int, default=24)
-    parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--cooldown", type=float, default=0.4, help="share of the steps with falling rate")
-    parser.add_argument("--start", help="begin from this checkpoint's weights (name), with a fresh optimiser")
-    parser.add_argument("--name", default="mask", help="checkpoint name in the work folder")
-    options = parser.parse_args()
+    """Train until `--steps`, then write $WORK/mask."""
+    options = course_parser(__doc__, "mask", steps=1600, batch=24).parse_args()
     work, device = work_dir(options.work), torch.device(options.device)
-    log = Log(work, "mask")
     torch.manual_seed(options.seed)
     tokenizer = load_tokenizer(work)
     model = build_mask(tokenizer).to(device).train()
-    optimiser = Pair(model, options.rate, muon=True)
-    path, step = work / "checkpoints" / f"{options.name}.pt", 0
-    if saved := checkpoint.load(path):
-        model.load_state_dict(saved["mask"])
-        optimiser.load_state_dict(saved["optimiser"])
-        step = saved["step"]
-        log(f"goes on from step {step}")
-    elif options.start:
-        begun = checkpoint.load(work / "checkpoints" / f"{options.start}.pt")
-        assert begun is not None, f"no checkpoint {options.start}"
-        model.load_state_dict(begun["mask"])
+    course = Course(work, options.name, "mask", model, Pair(model, options.rate, muon=True))
+    course.begin(options.start)
     renderer = Renderer(work, device, odds=ODDS, spread=SPREAD)
     others = OtherThings(renderer, step_rng(options.seed, STAGE, 10**6))
-    log(f"{len(others.codes)} other things")
-    save_due, tell_due = checkpoint.Every(60), checkpoint.Every(300)
-    seen, since, losses = 0, time.monotonic(), []
+    course.log(f"{len(others.codes)} other things")
 
-    def keep() -> None:
-        checkpoint.save(path, {"mask": model.state_dict(), "optimiser": optimiser.state_dict(), "step": step})
+    def report() -> str:
+        alone = try_unseen(model, tokenizer, work, work / "looks" / f"{options.name}.png")
+        return f"unseen IoU {alone}, in pairs {try_unseen_pairs(model, tokenizer, work)}"
 
-    while step < options.steps:
+    for step in course.steps(options.steps, options.batch, report):
         lesson = draw_lesson(renderer, others, step_rng(options.seed, STAGE, step), options.batch)
         ids = token_ids(tokenizer, lesson.prompts).to(device)
-        logits = mask_logits(model, lesson.images, ids)
-        loss = mask_loss(logits, lesson.masks)
-        model.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step(learning_rate(step, options.rate, 40, options.steps, options.cooldown))
-        step, seen = step + 1, seen + options.batch
-        losses.append(float(loss.detach()))
-        if save_due.due():
-            keep()
-        if tell_due.due():
-            rate = seen / (time.monotonic() - since)
-            figures = try_unseen(model, tokenizer, work, work / "looks" / "mask.png")
-            log(
-                f"step {step} loss {np.mean(losses[-50:]):.3f} {rate:.1f} scenes/s, "
-                f"unseen IoU {figures['mean']}"
-            )
-            seen, since = 0, time.monotonic()
-    keep()
+        loss = mask_loss(mask_logits(model, lesson.images, ids), lesson.masks)
+        course.learn(loss, learning_rate(step, options.rate, 40, options.steps, options.cooldown))
     save_mask(model, tokenizer, work / "mask")
-    log(f"done at {step}: {try_unseen(model, tokenizer, work, work / 'looks' / 'mask.png')}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from tools.pocket.autoencoder import build, decibels, reconstruction_loss
+from tools.pocket.autoencoder import build, decibels, detail, reconstruction_loss
 from tools.pocket.latents import encode
 
 
@@ -30,7 +30,8 @@ def test_weighted_loss_counts_an_error_on_detail_more_than_on_even_ground() -> N
     on_detail, on_even = true.clone(), true.clone()
     on_detail[..., 8:16, 8:16] += 0.1
     on_even[..., 8:16, 48:56] += 0.1
-    losses = [reconstruction_loss(made, true, edges=0.0, weighted=True) for made in (on_detail, on_even)]
+    weights = detail(true)
+    losses = [reconstruction_loss(made, true, 0.0, weights) for made in (on_detail, on_even)]
     assert losses[0] > 1.5 * losses[1]
 
 

@@ -10,9 +10,11 @@ import torch
 from transformers import CLIPSegForImageSegmentation, CLIPTokenizer
 
 from tools.pocket.domain import CLASSES
+from tools.pocket.mask_kin import KIN
 from tools.pocket.mask_lessons import ODDS, SPREAD, OtherThings, draw_lesson
 from tools.pocket.mask_model import build_mask, load_mask, mask_logits, overlap, save_mask, soft_masks
 from tools.pocket.render import Renderer
+from tools.pocket.sprites import held_out
 from tools.pocket.train_mask import mask_loss
 from tools.pocket.train_tokenizer import train
 from tools.pocket.words import token_ids
@@ -83,11 +85,18 @@ def test_overlap_of_halves() -> None:
     assert float(overlap(one, two)) == pytest.approx(1 / 3)
 
 
+def test_other_things_and_relatives_are_neither_the_bases_own_nor_held_out(work: Path) -> None:
+    others = OtherThings(Renderer(work), np.random.default_rng(0))
+    kin = {code for codes in KIN.values() for code in codes}
+    own = {code for codes in CLASSES.values() for code in codes}
+    assert not (kin | set(others.codes)) & (own | set(held_out()))
+    assert set(KIN) <= set(CLASSES)
+
+
 def test_lessons_come_again_with_the_same_seed_and_their_masks_are_the_prompted_thing(work: Path) -> None:
     renderer = Renderer(work, odds=ODDS, spread=SPREAD)
     others = OtherThings(renderer, np.random.default_rng(0), count=4)
-    assert not others.codes  # this work folder has the base's own sprites, hats and held-out ones only
-    others.names["1f436"], others.codes = "stranger", ["1f436"]
+    assert len(others.codes) == 4
     first = draw_lesson(renderer, others, np.random.default_rng(5), 6)
     second = draw_lesson(renderer, others, np.random.default_rng(5), 6)
     assert torch.equal(first.images, second.images)
