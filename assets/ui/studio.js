@@ -22,6 +22,29 @@
     letGo = setTimeout(() => event.target.dispatchEvent(new PointerEvent("pointerup", { bubbles: true })), 350);
   });
 
+  // A concept file may be dropped anywhere on the library, and one dropped beside a field never opens in place
+  // of the page.
+  const library = (event) => event.target.closest?.("#library-room");
+  const mark = (on) => document.querySelector("#library-room")?.classList.toggle("dropping", on);
+  const files = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+  document.addEventListener("dragover", (event) => {
+    if (!files(event)) return;
+    event.preventDefault();
+    mark(Boolean(library(event)));
+  });
+  document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) mark(false); });
+  document.addEventListener("drop", (event) => {
+    if (!files(event)) return;
+    event.preventDefault();
+    mark(false);
+    const input = library(event)?.querySelector("input[type=file]");
+    if (!input || !event.dataTransfer.files.length) return;
+    const one = new DataTransfer();
+    one.items.add(event.dataTransfer.files[0]);
+    input.files = one.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  });
+
   const remembered = () => { try { return localStorage.getItem("perfusion-theme") || ""; } catch { return ""; } };
   const asked = new URLSearchParams(location.search).get("__theme");
   const system = matchMedia("(prefers-color-scheme: dark)");

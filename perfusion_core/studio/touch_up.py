@@ -116,7 +116,7 @@ def painted_mask(opened: Opened, layer: Image.Image | None) -> tuple[NDArray[Any
     if layer is None:  # nothing left of it
         return np.zeros_like(before), bool(before.max(initial=0.0) > NOTICED)
     alpha = np.asarray(layer.convert("RGBA").resize((SIDE, SIDE)), dtype=np.float32)[..., 3] / 255
-    now = np.clip(alpha / OPACITY, 0.0, 1.0)
+    now = (alpha / OPACITY).clip(0.0, 1.0)
     return now, opened.painted or bool(np.abs(now - before).max() > NOTICED)
 
 

@@ -48,40 +48,44 @@ class LibraryRoom:
 
 
 def render(studio: Studio, served: Served) -> LibraryRoom:
-    with gr.Row(elem_classes="room-head"):
-        gr.HTML(
-            "<h2>Library</h2><p class='quiet'>Everything you have taught or imported. A concept is a small "
-            "file; give it to anyone who has the same base model.</p>",
-            js_on_load=None,
+    with gr.Column(elem_id="library-room"):
+        with gr.Row(elem_classes="room-head"):
+            gr.HTML(
+                "<h2>Library</h2><p class='quiet'>Everything you have taught or imported. A concept is a "
+                "small file; give it to anyone who has the same base model. Drop one here to import it.</p>",
+                js_on_load=None,
+            )
+            incoming = gr.UploadButton(
+                "Import a concept", file_types=[".safetensors"], elem_id="import", scale=0, min_width=170
+            )
+        import_name = gr.Textbox(
+            label="That name is taken. Import it as",
+            visible=False,
+            submit_btn="Import",
+            elem_id="import-name",
         )
-        incoming = gr.UploadButton(
-            "Import a concept", file_types=[".safetensors"], elem_id="import", scale=0, min_width=170
-        )
-    import_name = gr.Textbox(
-        label="That name is taken. Import it as", visible=False, submit_btn="Import", elem_id="import-name"
-    )
-    with gr.Row(elem_classes="said-row"):
-        said = gr.HTML("", elem_id="library-said", js_on_load=None)
-        undo = gr.Button("Undo", visible=False, size="sm", scale=0, elem_id="undo")
-    with gr.Row(elem_id="library-body"):
-        with gr.Column(scale=3, min_width=300):
-            grid = card_grid(cards(studio.library, served), "library-cards")
-        with gr.Column(
-            scale=2, min_width=300, visible=False, elem_classes="card", elem_id="library-panel"
-        ) as panel:
-            facts = gr.HTML("", js_on_load=None)
-            with gr.Row():
-                use = gr.Button("Use in Create", variant="primary", elem_id="use-concept")
-                teach_again = gr.Button("Teach again", elem_id="teach-again")
-            name = gr.Textbox(label="Name", max_length=40, elem_id="concept-name")
-            notes = gr.Textbox(label="Notes", lines=3, max_length=2000, elem_id="concept-notes")
-            with gr.Row():
-                save = gr.Button("Save changes", elem_id="save-concept")
-                duplicate = gr.Button("Duplicate", elem_id="duplicate")
-            with gr.Row():
-                export = gr.DownloadButton("Export", size="sm", elem_id="export")
-                compact = gr.DownloadButton("Export small (fp16)", size="sm", elem_id="export-small")
-                delete = gr.Button("Delete", size="sm", variant="stop", elem_id="delete-concept")
+        with gr.Row(elem_classes="said-row"):
+            said = gr.HTML("", elem_id="library-said", js_on_load=None)
+            undo = gr.Button("Undo", visible=False, size="sm", scale=0, elem_id="undo")
+        with gr.Row(elem_id="library-body"):
+            with gr.Column(scale=3, min_width=300):
+                grid = card_grid(cards(studio.library, served), "library-cards")
+            with gr.Column(
+                scale=2, min_width=300, visible=False, elem_classes="card", elem_id="library-panel"
+            ) as panel:
+                facts = gr.HTML("", js_on_load=None)
+                with gr.Row():
+                    use = gr.Button("Use in Create", variant="primary", elem_id="use-concept")
+                    teach_again = gr.Button("Teach again", elem_id="teach-again")
+                name = gr.Textbox(label="Name", max_length=40, elem_id="concept-name")
+                notes = gr.Textbox(label="Notes", lines=3, max_length=2000, elem_id="concept-notes")
+                with gr.Row():
+                    save = gr.Button("Save changes", elem_id="save-concept")
+                    duplicate = gr.Button("Duplicate", elem_id="duplicate")
+                with gr.Row():
+                    export = gr.DownloadButton("Export", size="sm", elem_id="export")
+                    compact = gr.DownloadButton("Export small (fp16)", size="sm", elem_id="export-small")
+                    delete = gr.Button("Delete", size="sm", variant="stop", elem_id="delete-concept")
     return LibraryRoom(
         grid,
         said,

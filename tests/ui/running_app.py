@@ -88,6 +88,7 @@ def enter(page: Page, room: str) -> None:
 
 def drag(page: Page, selector: str, part: float) -> None:
     """Move a slider's handle with the mouse to `part` (0..1) of its track."""
+    page.locator(selector).scroll_into_view_if_needed()
     box = page.locator(selector).bounding_box()
     assert box is not None
     middle = box["y"] + box["height"] / 2

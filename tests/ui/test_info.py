@@ -12,6 +12,7 @@ pytestmark = pytest.mark.browser
 
 def test_the_recipe_of_a_dropped_picture_is_loaded_into_create(app: RunningApp, page, tmp_path) -> None:
     from PIL import Image
+    from playwright.sync_api import expect
 
     used = UsedConcept(name="mug", superclass="cup", content_hash="0" * 64, bias=0.4, temperature=0.15)
     recipe = ImageRecipe(
@@ -34,8 +35,8 @@ def test_the_recipe_of_a_dropped_picture_is_loaded_into_create(app: RunningApp, 
     page.click("#info-load")
     page.wait_for_function("document.querySelector('#prompt textarea').value === 'a sketch of <mug>'")
     page.wait_for_selector("#dose-mug input[type=range]")
-    assert page.locator("#seed input").input_value() == "77"
-    page.wait_for_function("document.querySelector('#dose-mug input[type=range]').value === '100'")
+    expect(page.locator("#seed input").first).to_have_value("77")
+    expect(page.locator("#dose-mug input[type=range]")).to_have_value("100")
 
 
 def test_a_picture_without_a_recipe_is_refused_in_words(app: RunningApp, page, tmp_path) -> None:
