@@ -16,8 +16,10 @@ pytestmark = pytest.mark.browser
 
 
 def test_two_concepts_combine_into_a_saved_picture_that_the_gallery_serves(app: RunningApp, page) -> None:
+    from playwright.sync_api import expect
+
     app.open(page)
-    assert page.locator("#prompt textarea").input_value() == "a photo of <biscuit> next to <mug>"
+    expect(page.locator("#prompt textarea")).to_have_value("a photo of <biscuit> next to <mug>")
     source = created(page)
     shown = page.request.get(urljoin(app.address, source)).body()
     saved = app.home / "outputs" / Path(unquote(source)).name
@@ -26,14 +28,16 @@ def test_two_concepts_combine_into_a_saved_picture_that_the_gallery_serves(app: 
 
 
 def test_sliders_come_and_go_with_the_prompt(app: RunningApp, page) -> None:
+    from playwright.sync_api import expect
+
     app.open(page)
     prompt = page.locator("#prompt textarea")
     prompt.fill("a photo of <mug>")
     page.wait_for_selector("#dose-biscuit", state="detached")
-    assert page.locator("#dose-mug").is_visible()
+    expect(page.locator("#dose-mug")).to_be_visible()
     page.locator("#chips [data-name=biscuit]").click()
     page.wait_for_selector("#dose-biscuit input[type=range]")
-    assert prompt.input_value() == "a photo of <mug> <biscuit>"
+    expect(prompt).to_have_value("a photo of <mug> <biscuit>")
 
 
 def test_the_picture_follows_a_dragged_slider_with_the_seed_kept(app: RunningApp, page) -> None:
