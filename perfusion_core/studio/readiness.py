@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,14 @@ if TYPE_CHECKING:
 
 
 class Readiness:
-    """Loads the studio's base in a thread of its own; `problem` says why when that failed."""
+    """Loads the studio's base in a thread of its own; `problem` says why when that failed.
 
-    def __init__(self, studio: Studio) -> None:
+    `say` is told in a line how each loading ended.
+    """
+
+    def __init__(self, studio: Studio, say: Callable[[str], None] = lambda _: None) -> None:
         self._studio = studio
+        self._say = say
         self._thread: threading.Thread | None = None
         self.problem = ""
 
@@ -54,3 +59,4 @@ class Readiness:
             except PerfusionError as error:
                 problem = str(error)
             self.problem = problem
+            self._say(problem or f"The base model {self.name} is ready.")

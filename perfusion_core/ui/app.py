@@ -65,7 +65,7 @@ def launch(
     studio.start()
     welcome(studio.library)
     try:
-        readiness = Readiness(studio)
+        readiness = Readiness(studio, lambda line: print(line, flush=True))
         demo = _build(studio, readiness)
         address = _serve(demo, host, port, asked, space)
         readiness.begin()  # only now: loading torch would hold up the first page

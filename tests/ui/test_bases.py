@@ -40,7 +40,6 @@ def models(pocket: Path, tmp_path: Path) -> Path:
 def own_app(taught_home: Path, models: Path, tmp_path: Path) -> Iterator[RunningApp]:
     home = tmp_path / "home"
     shutil.copytree(taught_home / "library", home / "library")
-    shutil.copytree(taught_home / "cache", home / "cache", ignore=shutil.ignore_patterns("served"))
     prefer(home, models=str(models))
     running = RunningApp(home)
     running.start()
