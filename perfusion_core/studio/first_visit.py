@@ -27,7 +27,7 @@ def welcome(library: Library, folder: Path = FOLDER) -> list[str]:
     if library.folder.exists() or not folder.is_dir():
         return []
     names: list[str] = []
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in sorted(folder.glob("*.safetensors"), reverse=True):  # the last one written is listed first
         try:
             metadata = read_metadata(path)
         except PerfusionError:

@@ -26,6 +26,11 @@ element.addEventListener('click', pick);
 element.addEventListener('keydown', (event) => { if (event.key === 'Enter' && !event.ctrlKey) pick(event); });
 """
 
+NOTHING_YET = (
+    '<div class="empty empty-board"><p class="strong">The front appears here</p><p class="quiet">One picture '
+    "for each setting, and how much it has of the photos and of the prompt.</p></div>"
+)
+
 
 @dataclass(frozen=True)
 class ExploreRoom:
@@ -117,7 +122,7 @@ def render(studio: Studio, served: Served) -> ExploreRoom:
                 elem_id="explore-said",
                 js_on_load=None,
             )
-            board = gr.HTML("", elem_id="board", js_on_load=PICK)
+            board = gr.HTML(NOTHING_YET, elem_id="board", js_on_load=PICK)
     return ExploreRoom(name, against, prompt, lock, points, seeds, seed, go, stop, said, board, gr.State(""))
 
 

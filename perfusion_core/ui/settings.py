@@ -88,8 +88,8 @@ def render(studio: Studio) -> SettingsRoom:
                         min_width=120,
                     )
                 with gr.Row():
-                    let_in = gr.Button("Let others in", elem_id="lan-on", min_width=120)
-                    shut = gr.Button("This machine only", elem_id="lan-off", min_width=120)
+                    let_in = gr.Button("Let others in", size="md", elem_id="lan-on", min_width=120)
+                    shut = gr.Button("This machine only", size="md", elem_id="lan-off", min_width=120)
                 lan_said = gr.HTML(_lan(studio), elem_id="lan-said", js_on_load=None)
     return SettingsRoom(models, outputs, memory, apply, said, look, user, password, let_in, shut, lan_said)
 
