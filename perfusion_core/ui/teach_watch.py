@@ -10,6 +10,7 @@ import gradio as gr
 from perfusion_core.errors import PerfusionError
 from perfusion_core.studio.first_front import as_front
 from perfusion_core.studio.progress import TeachProgress, latest_teaching, teach_progress
+from perfusion_core.studio.run_folder import RunFolder
 from perfusion_core.studio.save_now import save_now
 from perfusion_core.ui import handover
 from perfusion_core.ui.trend import loss_trend
@@ -161,18 +162,26 @@ def _figures(now: TeachProgress) -> str:
 
 
 def _previews(now: TeachProgress, served: Served) -> str:
-    """Previews: a row for each checkpoint, a column for each prompt, the latest row first."""
+    """Previews from step 0 on: a row for each checkpoint, a column for each prompt."""
     if not now.previews:
         return ""
-    rows = "".join(
-        _preview_row(step, now.previews[step], served) for step in sorted(now.previews, reverse=True)
-    )
+    prompts = [prompt.format(f"<{now.name}>") for prompt in _prompts(now)]
+    rows = "".join(_preview_row(step, now.previews[step], prompts, served) for step in sorted(now.previews))
     return f'<div class="previews" role="group" aria-label="Previews">{rows}</div>'
 
 
-def _preview_row(step: int, paths: list[Path], served: Served) -> str:
-    cells = "".join(
-        f'<img src="{escape(served.url(path))}" alt="Preview after {step} steps" loading="lazy">'
-        for path in paths
-    )
+def _prompts(now: TeachProgress) -> tuple[str, ...]:
+    """What the previews are drawn for; nothing where the run's settings cannot be read."""
+    try:
+        recipe = RunFolder(now.folder).recipe()
+    except PerfusionError:
+        return ()
+    return recipe.validation_prompts if recipe is not None else ()
+
+
+def _preview_row(step: int, paths: list[Path], prompts: list[str], served: Served) -> str:
+    cells = ""
+    for k, path in enumerate(paths):
+        words = escape(f"{prompts[k] if k < len(prompts) else 'Preview'}, after {step} steps")
+        cells += f'<img src="{escape(served.url(path))}" alt="{words}" title="{words}" loading="lazy">'
     return f'<div class="preview-row"><span class="quiet">{step}</span><div>{cells}</div></div>'

@@ -84,9 +84,13 @@ def test_a_deleted_concept_comes_back_with_undo(app: RunningApp, page) -> None:
 
 
 def test_a_concept_is_renamed_with_its_notes(app: RunningApp, page) -> None:
+    from playwright.sync_api import expect
+
     app.open(page, "Library")
     page.click("#library-cards [data-name=mug]")
-    page.locator("#concept-name input, #concept-name textarea").first.fill("cup-of-mine")
+    name = page.locator("#concept-name input, #concept-name textarea").first
+    expect(name).to_have_value("mug")
+    name.fill("cup-of-mine")
     page.locator("#concept-notes textarea").fill("the blue one")
     page.click("#save-concept")
     page.wait_for_selector("#library-cards [data-name=cup-of-mine]")
