@@ -17,18 +17,25 @@ from tools.pocket.sprites import held_out
 
 # Far wider than the base's own scenes: any hue, many sizes, so that the thing is learned and not the sprite.
 SPREAD = Spread(shift=9.0, size=0.16, tilt=0.14, stretch=0.14, hue=0.30, light=0.10)
-ODDS = Odds(pair=0.45, colour=0.40, style=0.05, plain=0.35, accessory_animal=0.15, accessory_other=0.10)
+ODDS = Odds(pair=0.65, colour=0.40, style=0.05, plain=0.35, accessory_animal=0.15, accessory_other=0.10)
 WORDINGS = ("{}", "{}", "a {}", "the {}", "a photo of a {}", "a photo of {}")
+CLASS_NUMBERS = {kind: number for number, kind in enumerate(CLASSES)}
 ANYTHING = ("object", "thing", "toy", "subject")
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """Pictures (n, 3, 128, 128) in [0, 1], prompts, and the masks (n, 128, 128) they mean."""
+    """Pictures (n, 3, 128, 128) in [0, 1], prompts, and the masks (n, 128, 128) they mean.
+
+    things: (n, 2, 128, 128), the masks of all that stands there, left and right; kinds: (n, 2), the number of
+    its class in CLASSES, or -1 for nothing and for strangers.
+    """
 
     images: Tensor
     prompts: list[str]
     masks: Tensor
+    things: Tensor
+    kinds: Tensor
 
 
 class OtherThings:
@@ -92,7 +99,12 @@ def draw_lesson(renderer: Renderer, others: OtherThings, rng: np.random.Generato
         slots.append(slot)
         prompts.append(WORDINGS[rng.integers(len(WORDINGS))].format(word))
     batch = renderer.draw(rng, specs, prompts)
-    return Lesson(batch.images, prompts, batch.masks[torch.arange(n), slots])
+    kinds = torch.full((n, 2), -1)
+    for row, spec in enumerate(specs):
+        for slot, thing in enumerate(spec.things):
+            kinds[row, slot] = CLASS_NUMBERS.get(thing.kind, -1)
+    asked = batch.masks[torch.arange(n), slots]
+    return Lesson(batch.images, prompts, asked, batch.masks, kinds.to(batch.images.device))
 
 
 def _kin_scene(spec: Scene, rng: np.random.Generator) -> tuple[Scene, int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, CLIPTokenizer
 
 from tools.pocket.train_tokenizer import MAX_TOKENS
@@ -46,19 +47,40 @@ def build_mask(tokenizer: CLIPTokenizer) -> CLIPSegForImageSegmentation:
     return model
 
 
-def mask_logits(model: CLIPSegForImageSegmentation, images: Tensor, ids: Tensor) -> Tensor:
-    """Mask logits (n, 128, 128) of pictures (n, 3, 128, 128) in [0, 1] and prompts (n, 32).
+def patch_states(model: CLIPSegForImageSegmentation, images: Tensor) -> list[Tensor]:
+    """States (n, 65, 160) after each layer of the picture tower; pictures (n, 3, 128, 128) in [0, 1].
 
     The same sums as the class's own forward, which keeps gradients from its encoders; here all of it learns.
     """
     vision = model.clip.vision_model
     hidden = vision.pre_layrnorm(vision.embeddings(normalise(images), interpolate_pos_encoding=False))
-    layers = []
+    states = []
     for layer in vision.encoder.layers:
         hidden = layer(hidden, None)
-        layers.append(hidden)
-    words = model.clip.text_projection(model.clip.text_model(input_ids=ids).pooler_output)
-    return model.decoder([layers[i] for i in model.extract_layers], words).logits
+        states.append(hidden)
+    return states
+
+
+def word_vectors(model: CLIPSegForImageSegmentation, ids: Tensor) -> Tensor:
+    """Vectors (n, 64) of prompts (n, 32); the padding, which no earlier token sees, is cut off first."""
+    longest = int((ids != model.config.text_config.eos_token_id).sum(1).max()) + 1
+    return model.clip.text_projection(model.clip.text_model(input_ids=ids[:, :longest]).pooler_output)
+
+
+def mask_logits(model: CLIPSegForImageSegmentation, states: list[Tensor], words: Tensor) -> Tensor:
+    """Mask logits (n, 128, 128) from the picture tower's states and prompts' vectors (n, 64)."""
+    return model.decoder([states[i] for i in model.extract_layers], words).logits
+
+
+def naming_logits(model: CLIPSegForImageSegmentation, states: list[Tensor], words: Tensor) -> Tensor:
+    """How well each word (k, 64) fits each patch, (n, 64, k).
+
+    What all words and what all patches have in common is taken off: else both first turn towards it, all words
+    grow alike, and naming never begins (measured: cosines of 0.99 between words after 150 steps).
+    """
+    patches = model.clip.visual_projection(model.clip.vision_model.post_layernorm(states[-1][:, 1:])).float()
+    apart = F.normalize(words.float() - words.float().mean(0), dim=-1)
+    return (patches - patches.mean((0, 1))) @ apart.T
 
 
 def soft_masks(

@@ -16,8 +16,17 @@ from transformers import CLIPSegForImageSegmentation, CLIPTokenizer
 
 from tools.pocket.domain import CLASSES, PLACES
 from tools.pocket.make_examples import draw_photo, sprite
-from tools.pocket.mask_lessons import ODDS, SPREAD, OtherThings, draw_lesson
-from tools.pocket.mask_model import build_mask, mask_logits, overlap, save_mask, soft_masks
+from tools.pocket.mask_lessons import ODDS, SPREAD, WORDINGS, OtherThings, draw_lesson
+from tools.pocket.mask_model import (
+    build_mask,
+    mask_logits,
+    naming_logits,
+    overlap,
+    patch_states,
+    save_mask,
+    soft_masks,
+    word_vectors,
+)
 from tools.pocket.optimiser import Pair
 from tools.pocket.paths import work_dir
 from tools.pocket.pictures import save_grid
@@ -31,12 +40,28 @@ STAGE = 4
 PHOTO_PLACES = [name for name in PLACES if name != "plain"]
 
 
-def mask_loss(logits: Tensor, true: Tensor) -> Tensor:
-    """Cross entropy a pixel plus one minus the soft Dice overlap; (n, h, w) both, a scalar out."""
+def mask_loss(logits: Tensor, true: Tensor, things: Tensor | None = None) -> Tensor:
+    """Cross entropy a pixel plus one minus the soft Dice overlap; (n, h, w) both, a scalar out.
+
+    Pixels of `things` (n, 2, h, w), asked for or not, count four times: there it is decided which is meant.
+    """
     made = logits.float().sigmoid()
     shared = 2 * (made * true).sum((1, 2)) + 1
     dice = 1 - shared / (made.sum((1, 2)) + true.sum((1, 2)) + 1)
-    return F.binary_cross_entropy_with_logits(logits.float(), true) + 0.5 * dice.mean()
+    weights = torch.ones_like(true) if things is None else 1 + 3 * things.amax(1)
+    pixels = F.binary_cross_entropy_with_logits(logits.float(), true, weights / weights.mean())
+    return pixels + 0.5 * dice.mean()
+
+
+def naming_loss(fit: Tensor, things: Tensor, kinds: Tensor) -> Tensor:
+    """Cross entropy of naming the patches (n, 64, k) that a thing of known class fills, from k words.
+
+    Without it the words learn nothing: all things of a picture together are the first thing that the mask's
+    own loss finds, and there it stays. things: (n, 2, 128, 128); kinds: (n, 2) in [0, k) or -1 for unknown.
+    """
+    share = F.avg_pool2d(things, things.shape[-1] // 8).flatten(2)
+    row, slot, patch = torch.nonzero((share > 0.4) & (kinds[..., None] >= 0), as_tuple=True)
+    return F.cross_entropy(fit[row, patch], kinds[row, slot]) if len(row) else fit.sum() * 0
 
 
 def unseen_photos(work: Path, each: int = 5) -> tuple[Tensor, Tensor, list[str]]:
@@ -105,7 +130,9 @@ def _unlike(superclass: str, rng: np.random.Generator) -> str:
 
 def main() -> None:
     """Train until `--steps`, then write $WORK/mask."""
-    options = course_parser(__doc__, "mask", steps=1600, batch=24).parse_args()
+    parser = course_parser(__doc__, "mask", steps=1600, batch=24)
+    parser.add_argument("--naming", type=float, default=0.5, help="weight of naming things patch by patch")
+    options = parser.parse_args()
     work, device = work_dir(options.work), torch.device(options.device)
     torch.manual_seed(options.seed)
     tokenizer = load_tokenizer(work)
@@ -121,9 +148,15 @@ def main() -> None:
         return f"unseen IoU {alone}, in pairs {try_unseen_pairs(model, tokenizer, work)}"
 
     for step in course.steps(options.steps, options.batch, report):
-        lesson = draw_lesson(renderer, others, step_rng(options.seed, STAGE, step), options.batch)
-        ids = token_ids(tokenizer, lesson.prompts).to(device)
-        loss = mask_loss(mask_logits(model, lesson.images, ids), lesson.masks)
+        rng = step_rng(options.seed, STAGE, step)
+        lesson = draw_lesson(renderer, others, rng, options.batch)
+        wording = WORDINGS[rng.integers(len(WORDINGS))]
+        names = [wording.format(kind) for kind in CLASSES]
+        words = word_vectors(model, token_ids(tokenizer, [*lesson.prompts, *names]).to(device))
+        states = patch_states(model, lesson.images)
+        loss = mask_loss(mask_logits(model, states, words[: options.batch]), lesson.masks, lesson.things)
+        fit = naming_logits(model, states, words[options.batch :])
+        loss = loss + options.naming * naming_loss(fit, lesson.things, lesson.kinds)
         course.learn(loss, learning_rate(step, options.rate, 40, options.steps, options.cooldown))
     save_mask(model, tokenizer, work / "mask")
 

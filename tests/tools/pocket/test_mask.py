@@ -12,10 +12,19 @@ from transformers import CLIPSegForImageSegmentation, CLIPTokenizer
 from tools.pocket.domain import CLASSES
 from tools.pocket.mask_kin import KIN
 from tools.pocket.mask_lessons import ODDS, SPREAD, OtherThings, draw_lesson
-from tools.pocket.mask_model import build_mask, load_mask, mask_logits, overlap, save_mask, soft_masks
+from tools.pocket.mask_model import (
+    build_mask,
+    load_mask,
+    mask_logits,
+    overlap,
+    patch_states,
+    save_mask,
+    soft_masks,
+    word_vectors,
+)
 from tools.pocket.render import Renderer
 from tools.pocket.sprites import held_out
-from tools.pocket.train_mask import mask_loss
+from tools.pocket.train_mask import mask_loss, naming_loss
 from tools.pocket.train_tokenizer import train
 from tools.pocket.words import token_ids
 
@@ -38,7 +47,8 @@ def test_learning_and_the_class_itself_compute_the_same_masks(
 ) -> None:
     images, words = torch.rand(2, 3, 128, 128), ["dog", "a cat"]
     with torch.no_grad():
-        learned = mask_logits(model, images, token_ids(tokenizer, words)).sigmoid()
+        vectors = word_vectors(model, token_ids(tokenizer, words))
+        learned = mask_logits(model, patch_states(model, images), vectors).sigmoid()
     assert torch.allclose(learned, soft_masks(model, tokenizer, images, words), atol=1e-6)
 
 
@@ -46,8 +56,9 @@ def test_gradients_reach_words_and_pictures(
     model: CLIPSegForImageSegmentation, tokenizer: CLIPTokenizer
 ) -> None:
     model.zero_grad()
-    logits = mask_logits(model, torch.rand(1, 3, 128, 128), token_ids(tokenizer, ["dog"]))
-    mask_loss(logits, torch.ones(1, 128, 128)).backward()
+    states = patch_states(model, torch.rand(1, 3, 128, 128))
+    words = word_vectors(model, token_ids(tokenizer, ["dog"]))
+    mask_loss(mask_logits(model, states, words), torch.ones(1, 128, 128)).backward()
     clip = model.clip
     for weight in (
         clip.text_model.embeddings.token_embedding.weight,
@@ -79,6 +90,29 @@ def test_loss_is_least_for_the_true_mask() -> None:
     assert mask_loss(torch.zeros_like(true), true) > right
 
 
+def test_an_error_on_a_thing_counts_more_than_one_on_the_backdrop() -> None:
+    true, things = torch.zeros(1, 32, 32), torch.zeros(1, 2, 32, 32)
+    things[:, 1, :8] = 1
+    losses = []
+    for rows in (slice(0, 4), slice(20, 24)):
+        logits = torch.full((1, 32, 32), -4.0)
+        logits[:, rows] = 4
+        losses.append(float(mask_loss(logits, true, things)))
+    assert losses[0] > 1.5 * losses[1]
+
+
+def test_naming_is_right_when_each_patch_fits_the_word_of_what_fills_it() -> None:
+    things, kinds = torch.zeros(1, 2, 128, 128), torch.tensor([[2, -1]])
+    things[:, 0, :64, :64] = 1  # 16 patches of the class 2
+    things[:, 1, 64:, 64:] = 1  # a stranger: names itself nowhere
+    fit = torch.zeros(1, 64, 5)
+    fit[..., 4] = 20
+    assert naming_loss(fit, things, kinds) > 10
+    fit.view(1, 8, 8, 5)[:, :4, :4, 2] = 40
+    assert naming_loss(fit, things, kinds) < 0.01
+    assert naming_loss(fit, things, torch.tensor([[-1, -1]])) == 0
+
+
 def test_overlap_of_halves() -> None:
     one, two = torch.zeros(1, 4, 4), torch.zeros(1, 4, 4)
     one[:, :2], two[:, 1:3] = 1, 1
@@ -100,5 +134,6 @@ def test_lessons_come_again_with_the_same_seed_and_their_masks_are_the_prompted_
     first = draw_lesson(renderer, others, np.random.default_rng(5), 6)
     second = draw_lesson(renderer, others, np.random.default_rng(5), 6)
     assert torch.equal(first.images, second.images)
+    assert torch.equal(first.kinds >= 0, (first.things.amax((2, 3)) > 0.5) & (first.kinds >= 0))
     assert first.prompts == second.prompts
     assert bool((first.masks.flatten(1).max(1).values > 0.9).all())
