@@ -30,7 +30,7 @@ class RunningApp:
         self.address = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, patience: float = 90.0) -> float:
+    def start(self, patience: float = 240.0) -> float:
         """Start and wait for the page; returns the seconds that took."""
         environment = {
             **os.environ,
@@ -51,6 +51,7 @@ class RunningApp:
                     return time.monotonic() - begun
             except OSError:
                 time.sleep(0.1)
+        self._process.kill()
         raise AssertionError(f"The app did not start: {(self.home / 'server.log').read_text()[-2000:]}")
 
     def kill(self) -> None:

@@ -58,6 +58,51 @@ def test_the_picture_follows_a_dragged_slider_with_the_seed_kept(app: RunningApp
     assert picture(page) != before
 
 
+def test_two_pictures_are_compared_and_where_the_concepts_acted_is_shown(app: RunningApp, page) -> None:
+    from playwright.sync_api import expect
+
+    app.open(page)
+    _steps(page, 3)
+    page.locator("#prompt textarea").fill("a photo of <biscuit> next to <mug>")
+    page.wait_for_selector("#dose-mug")
+    first = created(page)
+    page.locator("#seed input").fill("4")
+    second = created(page)
+    page.click("#look")
+    expect(page.locator("#acting img")).to_have_count(2)
+    expect(page.locator("#acting")).to_contain_text("<biscuit>")
+    page.locator("#recent .thumbnail-item >> nth=0").click()
+    page.locator("#recent .thumbnail-item >> nth=1").click()
+    expect(page.locator("#pair img")).to_have_count(2)
+    sources = [image.get_attribute("src") or "" for image in page.locator("#pair img").all()]
+    compared = {Path(unquote(source)).name for source in sources}
+    assert compared == {Path(unquote(source)).name for source in (first, second)}
+
+
+def test_escape_stops_what_ctrl_enter_began(app: RunningApp, page) -> None:
+    from playwright.sync_api import expect
+
+    app.open(page)
+    _steps(page, 100)
+    page.locator("#prompt textarea").press("Control+Enter")
+    expect(page.locator("#stop")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#create-said")).to_contain_text("Stopped.")
+    expect(page.locator("#go")).to_be_enabled()
+
+
+def test_a_downloaded_picture_is_the_saved_file(app: RunningApp, page, tmp_path: Path) -> None:
+    app.open(page)
+    _steps(page, 3)
+    source = created(page)
+    page.locator("#gallery .thumbnail-item").first.click()
+    with page.expect_download() as download:
+        page.get_by_label("Download").first.click()
+    download.value.save_as(tmp_path / "got.png")
+    saved = app.home / "outputs" / Path(unquote(source)).name
+    assert (tmp_path / "got.png").read_bytes() == saved.read_bytes()
+
+
 def test_a_prompt_with_an_unknown_concept_says_so_beside_the_picture(app: RunningApp, page) -> None:
     app.open(page)
     page.locator("#prompt textarea").fill("a photo of <nobody>")
@@ -73,6 +118,13 @@ def test_every_room_fits_a_phone(app: RunningApp, page) -> None:
         enter(page, room)
         page.wait_for_timeout(300)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, room
+
+
+def _steps(page, count: int) -> None:
+    if not page.locator("#steps").is_visible():
+        page.locator("#more .label-wrap").click()
+    page.locator("#steps input[type=number]").fill(str(count))
+    page.locator("#steps input[type=number]").press("Tab")
 
 
 def _live_recipe_at_the_photos_end(folder: Path, patience: float = 60.0) -> ImageRecipe:
