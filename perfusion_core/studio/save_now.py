@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from PIL import Image
+
 from perfusion_core.concept import load_concept
 from perfusion_core.concept_metadata import MAX_NAME_LENGTH
 from perfusion_core.errors import LibraryError
@@ -31,4 +33,9 @@ def save_now(studio: Studio, job: Job) -> LibraryEntry:
     while name in taken:
         number += 1
         name = f"{stem}-{number}"
-    return studio.library.add(concept.with_metadata(name=name))
+    step = int(concept.metadata.scores.get("step", -1))
+    preview = file.parent / "previews" / f"step-{step:04d}-0.png"
+    if not preview.is_file():
+        return studio.library.add(concept.with_metadata(name=name))
+    with Image.open(preview, formats=["PNG"]) as picture:
+        return studio.library.add(concept.with_metadata(name=name), thumbnail=picture)

@@ -75,17 +75,21 @@ def render(studio: Studio, served: Served) -> LibraryRoom:
             ) as panel:
                 facts = gr.HTML("", js_on_load=None)
                 with gr.Row():
-                    use = gr.Button("Use in Create", variant="primary", elem_id="use-concept")
-                    teach_again = gr.Button("Teach again", elem_id="teach-again")
+                    use = gr.Button("Use in Create", variant="primary", min_width=100, elem_id="use-concept")
+                    teach_again = gr.Button("Teach again", min_width=100, elem_id="teach-again")
                 name = gr.Textbox(label="Name", max_length=40, elem_id="concept-name")
                 notes = gr.Textbox(label="Notes", lines=3, max_length=2000, elem_id="concept-notes")
                 with gr.Row():
-                    save = gr.Button("Save changes", elem_id="save-concept")
-                    duplicate = gr.Button("Duplicate", elem_id="duplicate")
+                    save = gr.Button("Save changes", min_width=100, elem_id="save-concept")
+                    duplicate = gr.Button("Duplicate", min_width=100, elem_id="duplicate")
                 with gr.Row():
-                    export = gr.DownloadButton("Export", size="sm", elem_id="export")
-                    compact = gr.DownloadButton("Export small (fp16)", size="sm", elem_id="export-small")
-                    delete = gr.Button("Delete", size="sm", variant="stop", elem_id="delete-concept")
+                    export = gr.DownloadButton("Export", size="sm", min_width=100, elem_id="export")
+                    compact = gr.DownloadButton(
+                        "Export small", size="sm", min_width=100, elem_id="export-small"
+                    )
+                    delete = gr.Button(
+                        "Delete", size="sm", variant="stop", min_width=100, elem_id="delete-concept"
+                    )
     return LibraryRoom(
         grid,
         said,

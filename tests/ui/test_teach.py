@@ -47,7 +47,9 @@ def test_photos_become_a_concept_through_a_stop_a_closing_and_a_kill(own_app: Ru
 
     page.click("#teach-save")
     page.wait_for_selector("#teach-result .said-good")
-    assert Library(own_app.home).get("rex-so-far").metadata.superclass == "dog"
+    so_far = Library(own_app.home).get("rex-so-far")
+    assert so_far.metadata.superclass == "dog"
+    assert so_far.thumbnail is not None
 
     page.click("#teach-stop")
     page.wait_for_selector(".teaching-stopped", timeout=120_000)
