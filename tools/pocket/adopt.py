@@ -1,8 +1,7 @@
 """Set up a work folder from a finished pipeline, so that training can go on where only the weights were kept.
 
-Run: `python -m tools.pocket.adopt --from assets/pocket`, then `latents`, `train_unet`,
-`train_vae --decoder-only` and `export` as the README says. Optimisers begin afresh; nothing already in
-the work folder is replaced.
+Run: `python -m tools.pocket.adopt --from assets/pocket`, then `latents`, `train_unet`, `train_decoder` and
+`export` as the README says. Optimisers begin afresh; nothing already in the work folder is replaced.
 """
 
 from __future__ import annotations

@@ -75,8 +75,8 @@ def mask_logits(model: CLIPSegForImageSegmentation, states: list[Tensor], words:
 def naming_logits(model: CLIPSegForImageSegmentation, states: list[Tensor], words: Tensor) -> Tensor:
     """How well each word (k, 64) fits each patch, (n, 64, k).
 
-    What all words and what all patches have in common is taken off: else both first turn towards it, all words
-    grow alike, and naming never begins (measured: cosines of 0.99 between words after 150 steps).
+    What all words and what all patches have in common is taken off: else both first turn towards it, all
+    words grow alike, and naming never begins (measured: cosines of 0.99 between words after 150 steps).
     """
     patches = model.clip.visual_projection(model.clip.vision_model.post_layernorm(states[-1][:, 1:])).float()
     apart = F.normalize(words.float() - words.float().mean(0), dim=-1)
