@@ -16,7 +16,7 @@ from transformers import CLIPModel
 from tools.pocket import checkpoint
 from tools.pocket.optimiser import Pair
 from tools.pocket.paths import work_dir
-from tools.pocket.train_unet import Trainee
+from tools.pocket.trainee import Trainee
 from tools.pocket.training import stage_parser
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tools.pocket import checkpoint
 from tools.pocket.denoiser import signal_shares
-from tools.pocket.train_unet import Trainee, diffusion_loss
+from tools.pocket.trainee import Trainee, diffusion_loss
 from tools.pocket.training import learning_rate, step_rng
 
 CPU = torch.device("cpu")
