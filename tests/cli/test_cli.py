@@ -13,6 +13,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from perfusion_core.cli.main import main
+from perfusion_core.sampling.operating_points import RANGES
 from perfusion_core.sampling.png import png_bytes, read_recipe
 
 ROOT = Path(__file__).parents[2]
@@ -75,11 +76,12 @@ def test_the_whole_journey_from_photos_to_a_repeated_image(
     again = Path(capsys.readouterr().out.strip())
     assert again.read_bytes() == paths[1].read_bytes()
 
-    assert main(["--base", base, "front", prompt, "--points", "2", "--steps", "1", "--seed", "1"]) == 0
+    asked = ["--points", "2", "--seeds", "2", "--steps", "1", "--seed", "1"]
+    assert main(["--base", base, "front", prompt, *asked]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("bias 1.10")
+    assert lines[0].startswith(f"bias {RANGES['local'].prompt_end:.2f}")
     assert Path(lines[-2]).name == "strip.png"
-    assert len(json.loads(Path(lines[-1]).read_text("utf-8"))["files"]) == 2
+    assert len(json.loads(Path(lines[-1]).read_text("utf-8"))["files"]) == 4
 
 
 def test_the_library_verbs(
