@@ -21,7 +21,7 @@ from tools.pocket.latents import Shard, load_shards
 from tools.pocket.paths import work_dir
 from tools.pocket.trainee import Trainee, diffusion_loss
 from tools.pocket.training import Log, stage_parser, step_rng
-from tools.pocket.words import load_tokenizer, token_ids
+from tools.pocket.words import ArticleDropper, load_tokenizer, token_ids
 
 STAGE = 6
 
@@ -29,13 +29,17 @@ STAGE = 6
 class Feed:
     """Batches of latents and word states from the shards on disk; new shards join as they appear."""
 
-    def __init__(self, work: Path, device: torch.device, drop: float, bare_ends: float) -> None:
-        self.work, self.device, self.drop, self.bare_ends = work, device, drop, bare_ends
+    def __init__(
+        self, work: Path, device: torch.device, drop: float, bare_ends: float, bare_nouns: float
+    ) -> None:
+        self.work, self.device = work, device
+        self.drop, self.bare_ends, self.bare_nouns = drop, bare_ends, bare_nouns
         self.shards: list[Shard] = []
         self.known: frozenset[int] = frozenset()
         self.text = CLIPTextModel.from_pretrained(work / "clip-frozen" / "text_encoder").to(device).eval()
         tokenizer = load_tokenizer(work)
         self.end = tokenizer.eos_token_id
+        self.without_articles = ArticleDropper(tokenizer)
         self.empty = token_ids(tokenizer, [""])[0]
         self.empty_states = self._states(self.empty[None])[0]
         self.refresh()
@@ -55,15 +59,18 @@ class Feed:
     def batch(self, rng: np.random.Generator, n: int) -> tuple[Tensor, Tensor, Tensor]:
         """Latents (n, 8, 16, 16) in fp32, word states (n, 32, 192) in bf16, covered share (n, 1, 16, 16).
 
-        A share of captions is empty. In another share (`bare_ends`) the states after the caption's last word
-        are those of the empty caption. They tell the whole caption once more, and a UNet left to itself
-        reads its things there; a concept that is taught speaks at its own word only.
+        A share of captions is empty, another (`bare_nouns`) lacks its things' articles. In a third share
+        (`bare_ends`) the states after the caption's last word are those of the empty caption. They tell the
+        whole caption once more, and a UNet left to itself reads its things there; a concept that is taught
+        speaks at its own word only.
         """
         picks = rng.integers(len(self.shards), size=n)
         places = [int(rng.integers(len(self.shards[i].latents))) for i in picks]
         clean = torch.stack([self.shards[i].latents[k] for i, k in zip(picks, places, strict=True)])
         ids = torch.stack([self.shards[i].ids[k] for i, k in zip(picks, places, strict=True)]).long()
         ids[torch.from_numpy(rng.random(n) < self.drop)] = self.empty
+        bare = torch.from_numpy(rng.random(n) < self.bare_nouns)
+        ids[bare] = self.without_articles(ids[bare])
         after = (ids == self.end) & torch.from_numpy(rng.random(n) < self.bare_ends)[:, None]
         states = torch.where(after[..., None].to(self.device), self.empty_states, self._states(ids))
         covered = torch.stack([self.shards[i].covered[k] for i, k in zip(picks, places, strict=True)])
@@ -83,6 +90,7 @@ def main() -> None:
     parser.add_argument("--decay", type=float, default=0.998)
     parser.add_argument("--drop", type=float, default=0.10)
     parser.add_argument("--bare-ends", type=float, default=0.60)
+    parser.add_argument("--bare-nouns", type=float, default=0.30)
     parser.add_argument("--things", type=float, default=2.0, help="how much more a thing's error weighs")
     parser.add_argument("--optimiser", choices=("adamw", "muon"), default="muon")
     parser.add_argument("--start", help="without an own checkpoint, begin from this one's average")
@@ -95,7 +103,7 @@ def main() -> None:
     cooled = work / "checkpoints" / f"{options.name}-cooled.pt"
     log = Log(work, options.name)
     torch.manual_seed(options.seed)
-    feed = Feed(work, device, options.drop, options.bare_ends)
+    feed = Feed(work, device, options.drop, options.bare_ends, options.bare_nouns)
     trainee = Trainee(device, options.rate, options.optimiser == "muon", options.decay)
     saved = checkpoint.load(cooled) if options.cooldown else None
     left = saved["left"] if saved else 0

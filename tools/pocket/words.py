@@ -41,6 +41,33 @@ def token_ids(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
     return made.input_ids.to(torch.long)
 
 
+class ArticleDropper:
+    """Takes the articles of things out of token ids: "a photo of a dog in snow" -> "a photo of dog in snow".
+
+    People write "a photo of <name>", without an article, so a model must be able to read that.
+    """
+
+    ARTICLES = ("a", "an", "the", "my")
+    BEFORE = ("of", "to", "and", "beside")  # what stands before a thing
+
+    def __init__(self, tokenizer: CLIPTokenizer) -> None:
+        self.articles = torch.tensor(tokenizer.convert_tokens_to_ids([f"{w}</w>" for w in self.ARTICLES]))
+        self.before = torch.tensor(tokenizer.convert_tokens_to_ids([f"{w}</w>" for w in self.BEFORE]))
+        self.front = tokenizer.convert_tokens_to_ids("front</w>")  # "in front of a brick wall" is no thing
+        self.end = tokenizer.eos_token_id
+
+    def __call__(self, ids: Tensor) -> Tensor:
+        """Token ids (n, T) -> (n, T), the rest moved up and padded with the end token."""
+        article = torch.zeros_like(ids, dtype=torch.bool)
+        article[:, 1:] = torch.isin(ids[:, 1:], self.articles) & torch.isin(ids[:, :-1], self.before)
+        article[:, 2:] &= ids[:, :-2] != self.front
+        made = torch.full_like(ids, self.end)
+        for row, (tokens, gone) in enumerate(zip(ids, article, strict=True)):
+            kept = tokens[~gone]
+            made[row, : len(kept)] = kept
+        return made
+
+
 def normalise(images: Tensor) -> Tensor:
     """Pictures (n, 3, h, w) in [0, 1] with the mean and deviation CLIP's image processor uses."""
     mean = torch.tensor([0.48145466, 0.4578275, 0.40821073], device=images.device).view(1, 3, 1, 1)
