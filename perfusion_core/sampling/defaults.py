@@ -18,7 +18,7 @@ class SamplingDefaults:
     guidance: float
 
 
-_POCKET = SamplingDefaults(scheduler="ddim", steps=20, guidance=4.0)
+_POCKET = SamplingDefaults(scheduler="ddim", steps=20, guidance=3.0)
 _STABLE_DIFFUSION = SamplingDefaults(scheduler="dpm++", steps=25, guidance=7.5)
 _SMALL_IMAGE = 256  # bases that draw no larger were trained here and want less guidance
 

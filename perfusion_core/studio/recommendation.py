@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ GLOBAL_POINTS = 4
 PROMPTS = 6
 
 INNER = 0.8  # the share of the slider, around its middle, that is recommended from
+OPEN = 0.75  # a concept opens with its own gate at least so far open: people want to see their thing
 FLAT = 0.01  # a score that moves less than this along the whole slider says nothing
 NEAR_BEST = 0.05  # of the sum of both scores, each scaled to 0..1
 _PLACES = 81
@@ -44,18 +46,25 @@ def with_recommendation(concept: Concept, judge: Judge, scorer: str) -> Concept:
         "untaught_image": untaught.image,
         "untaught_text": untaught.text,
     }
-    bias = {"local": recommended_bias(local), "global": recommended_bias(whole, "global")}
+    temperature = concept.metadata.temperature
+    bias = {
+        "local": recommended_bias(local, "local", temperature),
+        "global": recommended_bias(whole, "global", temperature),
+    }
     recipe = {**concept.metadata.recipe, "scorer": scorer}
     return concept.with_metadata(bias=bias, scores=scores, recipe=recipe)
 
 
-def recommended_bias(points: Sequence[FrontPoint], lock: Lock = "local") -> float:
+def recommended_bias(
+    points: Sequence[FrontPoint], lock: Lock = "local", temperature: float = 0.15
+) -> float:
     """The knee of the steady front beneath measured `points`; the lock's default when that is flat.
 
     A few images a point leave scores noisy, and the best single point is often a lucky end of the slider. So
     each score is first made steady (likeness rising and alignment falling as the bias falls, the closest such
     curve), scaled to 0..1 and added; of the stretch about as good as the best place, the middle is taken, and
-    never a place in the slider's outer fifth. Raises `PerfusionError` without points.
+    never a place in the slider's outer fifth, nor one where the concept's own gate, at `temperature`, is less
+    than OPEN. Raises `PerfusionError` without points.
     """
     if not points:
         raise PerfusionError("A front without points recommends nothing; render at least two.")
@@ -69,7 +78,8 @@ def recommended_bias(points: Sequence[FrontPoint], lock: Lock = "local") -> floa
         return ends.default
     gains = [sum(pair) for pair in zip(likeness, alignment, strict=True)]
     margin = (1 - INNER) / 2 * (ends.prompt_end - ends.photo_end)
-    low, high = ends.photo_end + margin, ends.prompt_end - margin
+    shut = 1 - temperature * math.log(OPEN / (1 - OPEN))  # sigma((1 - bias) / temperature) = OPEN
+    low, high = ends.photo_end + margin, min(ends.prompt_end - margin, shut)
     places = [low + (high - low) * k / (_PLACES - 1) for k in range(_PLACES)]
     values = [_between(biases, gains, place) for place in places]
     best = values.index(max(values))

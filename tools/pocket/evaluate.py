@@ -121,7 +121,7 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, help="default: $WORK/evaluation")
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--guidance", type=float, default=4.0)
+    parser.add_argument("--guidance", type=float, default=3.0)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument(
         "--bf16", action="store_true", help="mixed precision: about twice as fast on newer CPUs"

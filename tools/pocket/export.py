@@ -73,12 +73,18 @@ def sharpened(work: Path, device: torch.device) -> AutoencoderKL:
     return vae
 
 
-def averaged_unet(work: Path, name: str) -> UNet2DConditionModel:
-    """The UNet with its running-average weights, from checkpoint `name`."""
-    saved = checkpoint.load(work / "checkpoints" / f"{name}.pt")
-    assert saved is not None, f"no checkpoint {name}: run train_unet first"
+def averaged_unet(work: Path, names: str) -> UNet2DConditionModel:
+    """The UNet with its running-average weights, from the checkpoint named, or the mean of several ("a+b").
+
+    Runs that begin at the same place lie close enough together for their mean to be as good as the better.
+    """
+    weights: list[dict[str, torch.Tensor]] = []
+    for name in names.split("+"):
+        saved = checkpoint.load(work / "checkpoints" / f"{name}.pt")
+        assert saved is not None, f"no checkpoint {name}: run train_unet first"
+        weights.append({**saved["master"], **saved["average"]})
     unet = build_unet().eval()
-    unet.load_state_dict({**saved["master"], **saved["average"]})
+    unet.load_state_dict({key: sum(one[key] for one in weights) / len(weights) for key in weights[0]})
     return unet
 
 
@@ -113,7 +119,7 @@ def main() -> None:
     """Write the pipeline folder, keeping what other stages put beside it."""
     parser = stage_parser(__doc__)
     parser.add_argument("--to", type=Path)
-    parser.add_argument("--unet", default="unet", help="UNet checkpoint name")
+    parser.add_argument("--unet", default="unet", help="UNet checkpoint; a+b for the mean of two")
     parser.add_argument("--half", action="store_true", help="fp16 weights")
     parser.add_argument(
         "--freeze-clip", action="store_true", help="only freeze CLIP, for the UNet to train on"
