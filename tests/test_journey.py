@@ -2,8 +2,8 @@
 
 What was measured for <midnight> (black-cat, 7 biases, 3 prompts, 4 seeds, 8 steps, on the bundled base): rank
 correlation along the slider 0.71 for the likeness, 1.00 for that of the subject alone, 0.90 for the prompt;
-likeness 0.043 at the prompt's end and 0.371 at the photos' (the word alone 0.054), of the subject alone 0.237 and
-0.757, alignment 0.730 and 0.193 (the word alone 0.714). The bars leave room for another machine.
+likeness 0.043 at the prompt's end and 0.371 at the photos' (the word alone 0.054), of the subject alone 0.237
+and 0.757, alignment 0.730 and 0.193 (the word alone 0.714). The bars leave room for another machine.
 """
 
 from __future__ import annotations

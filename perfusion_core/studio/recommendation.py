@@ -55,9 +55,7 @@ def with_recommendation(concept: Concept, judge: Judge, scorer: str) -> Concept:
     return concept.with_metadata(bias=bias, scores=scores, recipe=recipe)
 
 
-def recommended_bias(
-    points: Sequence[FrontPoint], lock: Lock = "local", temperature: float = 0.15
-) -> float:
+def recommended_bias(points: Sequence[FrontPoint], lock: Lock = "local", temperature: float = 0.15) -> float:
     """The knee of the steady front beneath measured `points`; the lock's default when that is flat.
 
     A few images a point leave scores noisy, and the best single point is often a lucky end of the slider. So
