@@ -166,5 +166,5 @@ def _chip(entry: LibraryEntry, served: Served, there: bool, foreign: str) -> str
 def first_prompt(names: list[str]) -> str:
     """What stands in the prompt on a first visit: two concepts together where there are two."""
     if len(names) > 1:
-        return f"a photo of <{names[0]}> next to <{names[1]}>"
+        return f"a photo of <{names[0]}> next to <{names[1]}> on the beach"
     return f"a photo of <{names[0]}>" if names else "a photo of a dog on the beach"
