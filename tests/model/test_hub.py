@@ -30,11 +30,19 @@ def session(head: Any) -> Any:
     return lambda: SimpleNamespace(head=head)
 
 
+@pytest.fixture
+def online_by_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may have said offline in the environment."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+
+
+@pytest.mark.usefixtures("online_by_choice")
 def test_a_hub_that_answers_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.utils.get_session", session(lambda *_, **__: None))
     assert hub.hub_answers()
 
 
+@pytest.mark.usefixtures("online_by_choice")
 def test_a_hub_that_hangs_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.utils.get_session", session(lambda *_, **__: time.sleep(3)))
     begun = time.perf_counter()
