@@ -44,6 +44,7 @@ def start(home: Path) -> Start:
         "PYTHONPYCACHEPREFIX": str(home / "compiled"),
         "HF_HUB_OFFLINE": "1",
     }
+    surroundings.pop("PYTHONDONTWRITEBYTECODE", None)  # or every start would be a first one
     log = home / "log.txt"
     command = [sys.executable, "app.py", "--no-browser", "--port", str(port)]
     begun = time.perf_counter()
