@@ -1,5 +1,4 @@
-"""Explore: the same picture along the gate bias of one concept, or over the biases of two; a click keeps "
-"one."""
+"""Explore: the same picture along one concept's gate bias, or over the biases of two; a click keeps one."""
 
 from __future__ import annotations
 
@@ -13,7 +12,6 @@ from perfusion_core.ui.words import note
 
 if TYPE_CHECKING:
     from perfusion_core.studio.app import Studio
-    from perfusion_core.ui.create import CreateRoom
     from perfusion_core.ui.served import Served
 
 # A click, or Enter on a point that has the focus.
@@ -124,15 +122,3 @@ def render(studio: Studio, served: Served) -> ExploreRoom:
             )
             board = gr.HTML(NOTHING_YET, elem_id="board", js_on_load=PICK)
     return ExploreRoom(name, against, prompt, lock, points, seeds, seed, go, stop, said, board, gr.State(""))
-
-
-def listen(
-    room: ExploreRoom,
-    create: CreateRoom,
-    rooms: gr.Tabs,
-    studio: Studio,
-    served: Served,
-    tab: gr.Tab,
-    demo: gr.Blocks,
-) -> None:
-    explore_run.listen(room, create, rooms, studio, served, tab, demo)

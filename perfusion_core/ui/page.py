@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from perfusion_core.ui import aside, create, explore, info, library, settings, teach
+from perfusion_core.ui import aside, create, explore, explore_run, info, library, settings, teach
 from perfusion_core.ui.theme import ASSETS
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def build_page(studio: Studio, served: Served, readiness: Readiness) -> gr.Block
         create.listen(create_room, studio, served, demo, create_tab, aside_part.machine)
         teach.listen(teach_room, create_room, rooms, studio, served, demo)
         library.listen(library_room, create_room, teach_room, rooms, studio, served, library_tab, demo)
-        explore.listen(explore_room, create_room, rooms, studio, served, explore_tab, demo)
+        explore_run.listen(explore_room, create_room, rooms, studio, served, explore_tab, demo)
         info.listen(info_room, create_room, rooms, studio, served)
         settings.listen(settings_room, studio, demo)
         aside.listen(aside_part, studio, readiness, demo)
