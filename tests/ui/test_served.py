@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from perfusion_core.ui.form import Asked, form_values
-from perfusion_core.ui.scatter import Dot, scatter
+from perfusion_core.ui.create.form_values import Asked, form_values
+from perfusion_core.ui.explore.scatter import Dot, scatter
+from perfusion_core.ui.html import ago, duration, note, size
 from perfusion_core.ui.served import Served
-from perfusion_core.ui.words import ago, duration, note, size
 
 
 def test_a_shown_picture_is_a_copy_with_the_same_bytes_in_the_served_folder(tmp_path: Path) -> None:
