@@ -18,9 +18,9 @@ from perfusion_core.concept import Concept, concept_bytes, concept_from_bytes
 from perfusion_core.sampling.generator import generate
 from perfusion_core.sampling.request import GenerationRequest
 from perfusion_core.studio.bases import Bases
-from perfusion_core.studio.library import Library
+from perfusion_core.studio.library.library import Library
 from perfusion_core.studio.settings import Settings
-from perfusion_core.studio.teach import TeachRequest, begin_teaching, teach
+from perfusion_core.studio.teaching.run import TeachRequest, begin_teaching, teach
 
 PROMPTS = (
     "a photo of <it>",

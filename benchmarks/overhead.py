@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.subjects import base_from, base_option, machine
 from benchmarks.timing import Seconds, comparison
-from perfusion_core.model.inject import applied
+from perfusion_core.model.applied import applied
 from tests.tiny_concept import random_concept, random_inverse_covariance
 
 NAMES = ("first", "second", "third")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
+from collections import Counter
+from graphlib import CycleError, TopologicalSorter
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -72,3 +75,34 @@ def test_nothing_is_written_but_through_write_atomic() -> None:
 def test_there_is_no_drawer_for_odds_and_ends() -> None:
     names = {path.stem for path in (ROOT / "perfusion_core").rglob("*.py")}
     assert not names & {"utils", "util", "helpers", "misc", "common"}
+
+
+def test_no_two_files_share_a_name() -> None:
+    names = Counter(path.name for path in (ROOT / "perfusion_core").rglob("*.py"))
+    twice = {name for name, count in names.items() if count > 1}
+    assert twice <= {"__init__.py", "room.py"}
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Imports in functions and for type checking included."""
+    graph = import_graph()
+    assert len(graph) > 100
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def import_graph() -> dict[str, set[str]]:
+    """Which modules of the package each one names in a `from ... import`."""
+    sources = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+        for path in (ROOT / "perfusion_core").rglob("*.py")
+    }
+    graph: dict[str, set[str]] = {}
+    for module, path in sources.items():
+        nodes = ast.walk(ast.parse(path.read_text("utf-8")))
+        found = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+        named = {f"{node.module}.{one.name}" for node in found for one in node.names}
+        graph[module] = (named | {str(node.module) for node in found}) & sources.keys()
+    return graph

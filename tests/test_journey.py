@@ -29,9 +29,9 @@ pytestmark = pytest.mark.skipif(
 def taught(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, Any]:
     """A library with <midnight> in it, the loaded base, and the entry."""
     from perfusion_core.studio.bases import Bases
-    from perfusion_core.studio.library import Library
+    from perfusion_core.studio.library.library import Library
     from perfusion_core.studio.settings import Settings
-    from perfusion_core.studio.teach import TeachRequest, begin_teaching, teach
+    from perfusion_core.studio.teaching.run import TeachRequest, begin_teaching, teach
 
     settings = Settings(home=tmp_path_factory.mktemp("journey"), device="cpu")
     library, loaded = Library(settings.home), Bases(settings).get()
@@ -45,7 +45,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, Any]:
 
 @pytest.fixture(scope="module")
 def measured(taught: tuple[Any, Any, Any]) -> Any:
-    from perfusion_core.studio.evaluate import evaluate_concept
+    from perfusion_core.studio.fronts.evaluate import evaluate_concept
 
     library, loaded, _ = taught
     return evaluate_concept(library, loaded, "midnight", prompts=PROMPTS, seeds=2, steps=8)
@@ -78,7 +78,7 @@ def test_the_concepts_own_token_opens_its_gate(taught: tuple[Any, Any, Any]) -> 
 
 def test_an_image_is_repeated_bit_for_bit_from_its_file(taught: tuple[Any, Any, Any], tmp_path: Path) -> None:
     from perfusion_core.sampling.request import GenerationRequest
-    from perfusion_core.studio.create import make_images, repeat_image
+    from perfusion_core.studio.creating.create import make_images, repeat_image
 
     library, loaded, _ = taught
     request = GenerationRequest("a photo of <midnight> wearing a crown", seed=7, count=2)

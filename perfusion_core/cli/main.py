@@ -43,21 +43,21 @@ def _run(options: argparse.Namespace) -> int:
     if options.verb is None:
         return _open_app(settings, options)
     if options.verb == "teach":
-        from perfusion_core.cli.teaching import teach
+        from perfusion_core.cli.teach_verb import teach
 
         return teach(settings, options)
     if options.verb in ("library", "recipe", "bases"):
-        from perfusion_core.cli import keeping
+        from perfusion_core.cli import concepts
 
-        run = {"library": keeping.library, "recipe": keeping.recipe, "bases": keeping.bases}[options.verb]
+        run = {"library": concepts.library, "recipe": concepts.recipe, "bases": concepts.bases}[options.verb]
         return run(settings, options)
-    from perfusion_core.cli import creating
+    from perfusion_core.cli import image_verbs
 
     verbs = {
-        "generate": creating.generate,
-        "front": creating.front,
-        "grid": creating.grid,
-        "evaluate": creating.evaluate,
+        "generate": image_verbs.generate,
+        "front": image_verbs.front,
+        "grid": image_verbs.grid,
+        "evaluate": image_verbs.evaluate,
     }
     return verbs[options.verb](settings, options)
 
@@ -72,7 +72,7 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 def _open_app(settings: Settings, options: argparse.Namespace) -> int:
     try:
-        from perfusion_core.ui.app import launch
+        from perfusion_core.ui.launch import launch
     except ImportError as error:
         raise PerfusionError(
             f"The app cannot be opened ({error}). Install what it needs with `pip install -r "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import CLIPModel, CLIPTokenizer
 
-from perfusion_core.model.pictures import PictureReader, load_beside, reader_for
+from perfusion_core.model.image_processor import PictureReader, load_beside, reader_for
 from perfusion_core.model.quiet import quiet_libraries
 
 if TYPE_CHECKING:

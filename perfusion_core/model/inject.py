@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from perfusion_core.edit.compose import coefficients
 from perfusion_core.errors import ConceptError, PerfusionError
-from perfusion_core.model.conditioning import Biases, Lock, PromptConditioning
-from perfusion_core.model.describe import ATTRIBUTE, Role, cross_attentions, describe, linear_of
-from perfusion_core.model.fingerprint import base_fingerprint
+from perfusion_core.model.describe import ATTRIBUTE, Role, cross_attentions, linear_of
 from perfusion_core.model.projection import EditableConcept, EditContext, EditedProjection, EditState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from perfusion_core.concept import Concept
     from perfusion_core.edit.gate import Removal
 
-__all__ = ["EditContext", "EditableConcept", "EditedProjection", "Injection", "applied", "inject"]
+__all__ = ["EditContext", "EditableConcept", "EditedProjection", "Injection", "inject"]
 
 
 class Injection:
@@ -155,81 +150,3 @@ def _require_fit(
         for path, width in widths.items():
             if kept[path].shape[-1] != width:
                 raise ConceptError(f"{advice}: {path} is {kept[path].shape[-1]} wide, here {width}. {end}")
-
-
-@contextmanager
-def applied(
-    pipe: Any,
-    concepts: Sequence[Concept],
-    *,
-    lock: Lock = "local",
-    removal: Removal | None = None,
-    biases: Biases | None = None,
-    temperature: float | Mapping[str, float] | None = None,
-    inverse_covariance: torch.Tensor | None = None,
-    anchored: bool = True,
-) -> Iterator[PromptConditioning]:
-    """Use concepts in any Stable Diffusion pipeline of diffusers, by `<name>` in its prompts.
-
-    Works for text to image, image to image and inpainting, any scheduler, and with LoRAs loaded before.
-    Afterwards the pipeline is exactly as it was, also after an exception.
-
-    `biases` maps a concept's name to its gate bias, or to a list of one per image. What counts for an image
-    is, in this order: a list given here, `<name:0.6>` in the prompt, a number given here, the concept's own.
-    `removal=None` is the gated one, whatever the concepts were taught with: it leaves prompts without them
-    alone. `inverse_covariance` (D, D) defaults to the base's own statistics. With no concepts it only lets
-    text encoder and denoiser differ in precision.
-
-    `anchored` sets the gates at placeholders by what is known there, not by measuring: a concept's own is
-    open, another concept's closed to it. Words around a placeholder ("a pencil sketch of a <name>") change
-    its encoding, and the paper's rule (`anchored=False`) then shuts the concept out of its own place.
-    """
-    description = describe(pipe)
-    if concepts and inverse_covariance is None:
-        from perfusion_core.model.statistics import covariance_for
-
-        inverse_covariance = covariance_for(pipe).inverse
-    if inverse_covariance is None:
-        inverse_covariance = torch.eye(description.text_width)
-    _warn_of_another_base(pipe, concepts)
-    injection = inject(pipe.unet, concepts, inverse_covariance, base_name=_name_of(pipe))
-    found = pipe.__dict__.get("encode_prompt")
-    try:
-        conditioning = PromptConditioning(
-            pipe,
-            injection,
-            concepts,
-            lock=lock,
-            removal=removal,
-            biases=biases or {},
-            temperature=temperature,
-            anchored=anchored,
-        )
-        pipe.__dict__["encode_prompt"] = conditioning.encode_prompt
-        yield conditioning
-    finally:
-        if found is None:
-            pipe.__dict__.pop("encode_prompt", None)
-        else:
-            pipe.__dict__["encode_prompt"] = found
-        injection.eject()
-
-
-def _name_of(pipe: Any) -> str:
-    name = getattr(pipe.config, "_name_or_path", None)
-    return str(name).rstrip("/").rsplit("/", 1)[-1] if name else "this base model"
-
-
-def _warn_of_another_base(pipe: Any, concepts: Sequence[Concept]) -> None:
-    if (
-        not concepts or pipe.unet.dtype == torch.bfloat16
-    ):  # rounded to bfloat16, weights have other fingerprints
-        return
-    here = base_fingerprint(pipe.text_encoder, pipe.unet)
-    for concept in concepts:
-        if concept.metadata.base_fingerprint != here:
-            warnings.warn(
-                f"{concept.name} was taught on {concept.metadata.base}, whose weights are not those of "
-                f"{_name_of(pipe)}. It may look different here.",
-                stacklevel=4,
-            )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from perfusion_core.errors import BaseModelError
-from perfusion_core.model.checkpoint import checkpoint_kind
+from perfusion_core.model.checkpoint_kind import checkpoint_kind
 
 POCKET = "pocket"
 SUPPORTED_CLASSES = ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline")

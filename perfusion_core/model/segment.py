@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from transformers import CLIPSegForImageSegmentation, CLIPTokenizer
 
-from perfusion_core.model.pictures import PictureReader, load_beside, reader_for
+from perfusion_core.model.image_processor import PictureReader, load_beside, reader_for
 from perfusion_core.model.quiet import quiet_libraries
 
 if TYPE_CHECKING:

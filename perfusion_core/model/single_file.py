@@ -14,7 +14,7 @@ from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import Stabl
 from transformers import CLIPTokenizer
 
 from perfusion_core.errors import BaseModelError
-from perfusion_core.model.checkpoint import checkpoint_kind
+from perfusion_core.model.checkpoint_kind import checkpoint_kind
 from perfusion_core.model.quiet import quiet_libraries
 
 CONFIGS = Path(__file__).parent / "configs"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from perfusion_core.errors import PerfusionError
-from perfusion_core.model.inject import applied
+from perfusion_core.model.applied import applied
 from perfusion_core.model.schedulers import make_scheduler
 from perfusion_core.model.text import parse_prompt
 from perfusion_core.sampling.batches import images_together

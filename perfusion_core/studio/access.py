@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 
 from perfusion_core.errors import PerfusionError
-from perfusion_core.studio.preferences import Preferences
+from perfusion_core.studio.settings import Preferences
 
 SHORTEST = 8
 _COST = {"n": 2**14, "r": 8, "p": 1}  # 16 MB and some 50 ms a try

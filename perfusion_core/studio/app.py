@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfusion_core.studio.bases import Bases
-from perfusion_core.studio.handlers import handlers
-from perfusion_core.studio.jobs import Job, JobStore, Json, Kind
-from perfusion_core.studio.library import Library
+from perfusion_core.studio.jobs.handlers import handlers
+from perfusion_core.studio.jobs.store import Job, JobStore, Json, Kind
+from perfusion_core.studio.jobs.worker import Worker, owner_lock
+from perfusion_core.studio.library.library import Library
 from perfusion_core.studio.settings import Settings
-from perfusion_core.studio.worker import Worker, owner_lock
 
 if TYPE_CHECKING:
     from perfusion_core.model.base import BaseModel
     from perfusion_core.model.listing import BaseListing
     from perfusion_core.sampling.request import GenerationRequest
-    from perfusion_core.studio.teach import TeachRequest
+    from perfusion_core.studio.teaching.run import TeachRequest
 
 
 class Studio:
@@ -53,7 +53,7 @@ class Studio:
 
     def submit_teach(self, request: TeachRequest) -> Job:
         """Queue a teaching. Photos and name are checked, and the photos copied, before this returns."""
-        from perfusion_core.studio.teach import begin_teaching
+        from perfusion_core.studio.teaching.run import begin_teaching
 
         folder = begin_teaching(self.library, request)
         asked: Json = {
@@ -118,7 +118,7 @@ class Studio:
 
         Raises `PerfusionError` when the image has no recipe, or names no concept.
         """
-        from perfusion_core.studio.acting import check_source
+        from perfusion_core.studio.creating.attribution_run import check_source
 
         recipe = check_source(source)
         asked: Json = {"source": str(source.absolute()), "base": base or self.settings.base}

@@ -13,7 +13,7 @@ from perfusion_core.errors import TrainingError
 from perfusion_core.model.inject import inject
 from perfusion_core.training.examples import Batch
 from perfusion_core.training.learned import Learned
-from perfusion_core.training.machine import autocast
+from perfusion_core.training.memory import autocast
 from perfusion_core.training.recipe import Recipe
 
 if TYPE_CHECKING:

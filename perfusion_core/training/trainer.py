@@ -18,14 +18,21 @@ from torch.amp.grad_scaler import GradScaler
 from perfusion_core.concept import Concept, validate_name
 from perfusion_core.errors import TrainingError
 from perfusion_core.model.text import PromptEncoder
-from perfusion_core.training.checkpoint import RunState, identity_of, not_finite, restore, save, save_concepts
 from perfusion_core.training.clarity import clarity_loss, pick_contexts
 from perfusion_core.training.events import Kind, Preview, Score, Scored, Stopped, TrainEvent
 from perfusion_core.training.examples import draw, encode_examples, first_prompts
 from perfusion_core.training.learned import begin, concept_of, concept_tokens, settled
-from perfusion_core.training.machine import Clock, checkpointed, memory_explained, precision_for
+from perfusion_core.training.memory import Clock, checkpointed, memory_explained, precision_for
 from perfusion_core.training.photos import Photo
 from perfusion_core.training.recipe import Recipe
+from perfusion_core.training.run_checkpoint import (
+    RunState,
+    identity_of,
+    not_finite,
+    restore,
+    save,
+    save_concepts,
+)
 from perfusion_core.training.step import NoiseSchedule, gather_gradients, optimizer_for, set_rates
 
 if TYPE_CHECKING:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfusion_core.errors import PerfusionError
-from perfusion_core.studio.preferences import prefer
-from perfusion_core.ui.words import escape
+from perfusion_core.studio.settings import prefer
+from perfusion_core.ui.html import escape
 
 if TYPE_CHECKING:
     from perfusion_core.studio.app import Studio
-    from perfusion_core.studio.library import LibraryEntry
+    from perfusion_core.studio.library.library import LibraryEntry
     from perfusion_core.studio.readiness import Readiness
 
 

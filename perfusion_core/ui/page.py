@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from perfusion_core.ui import aside, create, explore, explore_run, info, library, settings, teach
+from perfusion_core.ui import sidebar
+from perfusion_core.ui.create import attribution_maps, images, prompt
+from perfusion_core.ui.create import room as create
+from perfusion_core.ui.explore import draw_front
+from perfusion_core.ui.explore import room as explore
+from perfusion_core.ui.info import room as info
+from perfusion_core.ui.library import actions
+from perfusion_core.ui.library import room as library
+from perfusion_core.ui.settings import room as settings
+from perfusion_core.ui.teach import form, progress_events
+from perfusion_core.ui.teach import room as teach
 from perfusion_core.ui.theme import ASSETS
 
 if TYPE_CHECKING:
@@ -37,14 +47,17 @@ def build_page(studio: Studio, served: Served, readiness: Readiness) -> gr.Block
                 with gr.Tab("Settings", id="settings"):
                     settings_room = settings.render(studio)
             with gr.Column(elem_id="aside", scale=0, min_width=280):
-                aside_part = aside.render(studio, readiness)
-        create.listen(create_room, studio, served, demo, create_tab, aside_part.machine)
-        teach.listen(teach_room, create_room, rooms, studio, served, demo)
-        library.listen(library_room, create_room, teach_room, rooms, studio, served, library_tab, demo)
-        explore_run.listen(explore_room, create_room, rooms, studio, served, explore_tab, demo)
+                sidebar_part = sidebar.render(studio, readiness)
+        prompt.listen(create_room, studio, served, demo, create_tab, sidebar_part.machine)
+        images.listen(create_room, studio, served, demo)
+        attribution_maps.listen(create_room, studio, served)
+        form.listen(teach_room, studio, served)
+        progress_events.listen(teach_room, create_room, rooms, studio, served, demo)
+        actions.listen(library_room, create_room, teach_room, rooms, studio, served, library_tab, demo)
+        draw_front.listen(explore_room, create_room, rooms, studio, served, explore_tab, demo)
         info.listen(info_room, create_room, rooms, studio, served)
         settings.listen(settings_room, studio, demo)
-        aside.listen(aside_part, studio, readiness, demo)
+        sidebar.listen(sidebar_part, studio, readiness, demo)
     return demo
 
 

@@ -181,7 +181,7 @@ def test_ctrl_c_keeps_the_checkpoint_and_resume_comes_to_the_same_concept(
     assert "python app.py teach --resume biscuit" in rest
 
     assert run("teach", "--resume", env=environment).wait(300) == 0
-    from perfusion_core.studio.library import Library
+    from perfusion_core.studio.library.library import Library
 
     resumed = Library(home / "home").load("biscuit")
     assert run(*teach(str(tiny_folder), photo, *long, "--overwrite"), env=environment).wait(300) == 0

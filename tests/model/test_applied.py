@@ -17,8 +17,8 @@ from peft import LoraConfig
 from PIL import Image
 
 from perfusion_core.errors import ConceptError, PromptError
+from perfusion_core.model.applied import applied
 from perfusion_core.model.base import BaseModel
-from perfusion_core.model.inject import applied
 
 PLAIN, TAUGHT = "a photo of a dog on the beach", "a photo of a <biscuit> on the beach"
 

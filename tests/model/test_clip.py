@@ -14,7 +14,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from perfusion_core.errors import BaseModelError
 from perfusion_core.model import clip
 from perfusion_core.model.clip import ClipScorer, load_scorer
-from perfusion_core.model.pictures import PictureReader
+from perfusion_core.model.image_processor import PictureReader
 from tests.tiny_model import tiny_tokenizer
 
 

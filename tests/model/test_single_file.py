@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 import perfusion_core.model.single_file as single_file
 from perfusion_core.errors import BaseModelError
 from perfusion_core.model.base import load_base
-from perfusion_core.model.checkpoint import checkpoint_kind
+from perfusion_core.model.checkpoint_kind import checkpoint_kind
 from perfusion_core.model.single_file import clip_tokenizer, set_prediction_type
 from tests.ldm_checkpoint import Layout
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from perfusion_core.model.statistics import CovarianceStats
 from perfusion_core.studio.bases import LoadedBase
-from perfusion_core.studio.library import Library
+from perfusion_core.studio.library.library import Library
 from perfusion_core.studio.settings import Settings
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from perfusion_core.errors import PerfusionError
 from perfusion_core.studio.access import lan_check, make_secret, matches
-from perfusion_core.studio.preferences import Preferences
+from perfusion_core.studio.settings import Preferences
 
 
 def test_only_the_password_itself_matches_and_it_is_not_in_what_is_kept() -> None:

@@ -15,7 +15,7 @@ from perfusion_core.sampling.png import read_recipe
 from perfusion_core.sampling.request import GenerationRequest
 from perfusion_core.studio.app import Studio
 from perfusion_core.studio.settings import Settings, settings_from
-from perfusion_core.studio.teach import TeachRequest
+from perfusion_core.studio.teaching.run import TeachRequest
 from tests.quick_recipe import QUICK
 
 PATIENCE = 120  # seconds a job may take on a slow machine

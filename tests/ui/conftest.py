@@ -35,7 +35,7 @@ def taught_home(pocket: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder whose library has two concepts that fit pocket, with random values."""
     from perfusion_core.model.base import load_base
     from perfusion_core.model.statistics import covariance_for
-    from perfusion_core.studio.library import Library
+    from perfusion_core.studio.library.library import Library
     from tests.tiny_concept import random_concept
 
     home = tmp_path_factory.mktemp("home")

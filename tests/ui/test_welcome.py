@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from perfusion_core.concept import read_metadata
-from perfusion_core.studio.first_visit import FOLDER
+from perfusion_core.studio.library.bundled import FOLDER
 from tests.ui.running_app import RunningApp, changed
 
 if TYPE_CHECKING:

@@ -1,0 +1,210 @@
+"""`generate`, `front`, `grid` and `evaluate`: images and numbers from what is in the library."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perfusion_core.cli.bars import note, step_bar
+from perfusion_core.errors import PerfusionError
+from perfusion_core.sampling.operating_points import front_biases
+from perfusion_core.sampling.png import read_recipe
+from perfusion_core.sampling.request import GenerationRequest
+from perfusion_core.studio.bases import Bases, LoadedBase
+from perfusion_core.studio.creating.create import concepts_for, make_grid, make_images, repeat_image
+from perfusion_core.studio.fronts.front import make_front
+from perfusion_core.studio.library.library import Library
+
+if TYPE_CHECKING:
+    import argparse
+
+    from perfusion_core.evaluation import FrontPoint
+    from perfusion_core.studio.fronts.scores import Reference
+    from perfusion_core.studio.settings import Settings
+
+
+def generate(settings: Settings, options: argparse.Namespace) -> int:
+    """Print the path of every image made."""
+    library = Library(settings.home)
+    if options.source is not None:
+        return _repeat(settings, options, library)
+    request = _request(options, count=options.count)
+    concepts_for(library, request.prompt)  # a wrong name is told before a model is loaded
+    loaded = _load(settings)
+    with step_bar("Drawing") as on_step:
+        saved = make_images(library, loaded, request, Path(options.out), on_step=on_step)
+    return _print_all(saved.paths, saved.warnings)
+
+
+def front(settings: Settings, options: argparse.Namespace) -> int:
+    """Print the points and where the strip is."""
+    library = Library(settings.home)
+    request = _request(options, count=options.seeds)
+    named = list(concepts_for(library, request.prompt))
+    name = (options.concept or (named[0] if named else "")).strip("<> ")
+    if not name:
+        raise PerfusionError("A front varies a concept, and the prompt names none. Write one as <name>.")
+    biases = front_biases(options.points, request.lock, _range(options.range))
+    loaded = _load(settings)
+    with step_bar("Drawing the front") as on_step:
+        made = make_front(library, loaded, request, name, biases, Path(options.out), on_step=on_step)
+    for k, bias in enumerate(made.biases):
+        point = made.points[k] if made.points else None
+        print(f"bias {bias:.2f}{_scores(point)}{'  <- knee' if point and point == made.knee else ''}")
+    for reference in made.references:
+        words = "superclass prompt" if reference.kind == "superclass" else "photos themselves"
+        print(f"{words}{_scores(reference)}")
+    if made.knee is not None:
+        print(f"Hypervolume {made.hypervolume:.4f} above photos 0, prompt 0; scored by {made.scorer}.")
+        if options.keep:
+            library.set_bias(name, request.lock, made.knee.bias)
+            print(f"<{name}> now opens with bias {made.knee.bias:.2f} ({request.lock} lock).")
+    return _print_all([made.strip, made.folder / "front.json"], made.warnings)
+
+
+def grid(settings: Settings, options: argparse.Namespace) -> int:
+    """Print where the table is."""
+    library = Library(settings.home)
+    request = _request(options)
+    named = list(concepts_for(library, request.prompt))
+    if len(named) != 2:
+        raise PerfusionError(
+            f"A grid varies two concepts, and the prompt names {len(named)}. Write two as <name>."
+        )
+    biases = front_biases(options.points, request.lock, _range(options.range))
+    loaded = _load(settings)
+    with step_bar("Drawing the grid") as on_step:
+        made = make_grid(
+            library,
+            loaded,
+            request,
+            (named[0], named[1]),
+            (biases, biases),
+            Path(options.out),
+            on_step=on_step,
+        )
+    return _print_all([made.table], made.warnings)
+
+
+def evaluate(settings: Settings, options: argparse.Namespace) -> int:
+    """Print the front over all prompts, and write everything with --json."""
+    from perfusion_core.studio.fronts.evaluate import evaluate_concept, save_report
+
+    library = Library(settings.home)
+    library.get(options.name)
+    loaded = _load(settings)
+    with step_bar("Measuring") as on_step:
+        found = evaluate_concept(
+            library,
+            loaded,
+            options.name,
+            lock=options.lock,
+            points=options.points,
+            prompts=options.prompt,
+            seeds=options.seeds,
+            steps=options.steps,
+            photos=options.photos,
+            on_step=on_step,
+        )
+    print(
+        f"<{found.name}>, {found.lock} lock, {len(found.prompts)} prompts x {found.seeds}, scored by "
+        f"{found.scorer}"
+    )
+    for k, point in enumerate(found.points):
+        subject = f"  subject {found.subject[k]:.3f}" if found.subject is not None else ""
+        print(f"bias {point.bias:.2f}{_scores(point)}{subject}{'  <- knee' if point == found.knee else ''}")
+    print(f"untaught word{_scores(found.untaught)}")
+    likeness, alignment = found.steadiness
+    subject = "" if found.subject_steadiness is None else f", subject {found.subject_steadiness:.2f}"
+    print(f"Hypervolume {found.hypervolume:.4f} above photos 0, prompt 0.")
+    print(f"Steadiness of the slider (1 at best): photos {likeness:.2f}{subject}, prompt {alignment:.2f}.")
+    print(f"Drift of other prompts: {found.drift:.4f}.")
+    if options.json:
+        save_report(found, Path(options.json))
+    return 0
+
+
+def _repeat(settings: Settings, options: argparse.Namespace, library: Library) -> int:
+    if options.prompt is not None:
+        raise PerfusionError("--from makes the image's own prompt again; leave the prompt out.")
+    source = Path(options.source)
+    recipe = read_recipe(source)  # before a model is loaded
+    loaded = Bases(settings).get(getattr(options, "base", None) or recipe.base)
+    with step_bar("Drawing again") as on_step:
+        saved = repeat_image(
+            library, loaded, source, Path(options.out), anyway=options.anyway, on_step=on_step
+        )
+    return _print_all(saved.paths, saved.warnings)
+
+
+def _load(settings: Settings) -> LoadedBase:
+    return Bases(settings).get()
+
+
+def _request(options: argparse.Namespace, count: int = 1) -> GenerationRequest:
+    if not options.prompt:
+        raise PerfusionError('Say what to show, for example: generate "a photo of <biscuit> on the beach".')
+    seed = options.seed
+    if seed is None:
+        seed = secrets.randbelow(2**31)
+        note(f"seed {seed}")
+    width, height = _size(options.size)
+    return GenerationRequest(
+        prompt=options.prompt,
+        negative_prompt=options.negative,
+        seed=seed,
+        count=count,
+        steps=options.steps,
+        guidance=options.guidance,
+        width=width,
+        height=height,
+        scheduler=options.scheduler,
+        lock=options.lock,
+        removal=options.removal,
+        temperature=options.temperature,
+        biases=dict(_bias(text) for text in options.bias),
+    ).checked()
+
+
+def _size(text: str | None) -> tuple[int | None, int | None]:
+    if text is None:
+        return None, None
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise PerfusionError(f"--size takes WIDTHxHEIGHT, for example 512x512, and not {text!r}.")
+    return int(width), int(height)
+
+
+def _bias(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    return name.strip("<> "), _number(
+        value, f"--bias takes NAME=BIAS, for example biscuit=0.6, and not {text!r}."
+    )
+
+
+def _range(text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    first, _, last = text.partition(":")
+    complaint = f"--range takes two biases, for example 0.9:0.5, and not {text!r}."
+    return _number(first, complaint), _number(last, complaint)
+
+
+def _number(text: str, complaint: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise PerfusionError(complaint) from None
+
+
+def _scores(point: FrontPoint | Reference | None) -> str:
+    return "" if point is None else f"  photos {point.image:.3f}  prompt {point.text:.3f}"
+
+
+def _print_all(paths: list[Path], warnings: Any) -> int:
+    for warning in warnings:
+        note(f"note: {warning}")
+    for path in paths:
+        print(path)
+    return 0

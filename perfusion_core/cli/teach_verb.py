@@ -1,0 +1,193 @@
+"""`teach`: from photos to a concept in the library, with a bar, and a way to stop and go on."""
+
+from __future__ import annotations
+
+import ast
+import signal
+import sys
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from perfusion_core.cli.bars import note
+from perfusion_core.errors import PerfusionError
+from perfusion_core.studio.bases import Bases
+from perfusion_core.studio.library.library import Library
+from perfusion_core.studio.teaching.run import TeachRequest, begin_teaching, find_unfinished
+from perfusion_core.studio.teaching.run import teach as run_teaching
+from perfusion_core.studio.teaching.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    import argparse
+
+    from perfusion_core.studio.settings import Settings
+    from perfusion_core.studio.teaching.run import Taught
+    from perfusion_core.training.events import TrainEvent
+
+INTERRUPTED = 130
+
+
+def teach(settings: Settings, options: argparse.Namespace) -> int:
+    """Teach, or continue; 130 when it was stopped on the way."""
+    library = Library(settings.home)
+    if options.resume is not None:
+        folder = find_unfinished(library, options.resume)
+    else:
+        folder = begin_teaching(library, _request(settings, options))
+    teaching = RunFolder(folder).teaching()
+    loaded = Bases(settings).get(teaching.base)
+    bar = TeachingBar()
+    try:
+        with bar, stop_on_interrupt() as stop:
+            taught = run_teaching(
+                library, loaded, folder, listen=bar.listen, should_stop=stop.is_set, say=bar.say
+            )
+    except KeyboardInterrupt:
+        note(_way_on(teaching.name))
+        return INTERRUPTED
+    except PerfusionError as error:
+        raise type(error)(f"{error} {_way_on(teaching.name)}") from error
+    for warning in taught.warnings:
+        note(f"note: {warning}")
+    if taught.entry is None:
+        note(f"Stopped; the checkpoint is kept. {_way_on(teaching.name)}")
+        return INTERRUPTED
+    _summarise(taught)
+    return 0
+
+
+class TeachingBar:
+    """One bar over the steps, with loss, scores and the time left."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Any] | None = None
+        self._score = ""
+
+    def __enter__(self) -> TeachingBar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def say(self, text: str) -> None:
+        note(f"{text} …")
+
+    def listen(self, event: TrainEvent, _previews: Sequence[Path]) -> None:
+        if self._bar is None:
+            form = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
+            self._bar = tqdm(
+                total=event.total,
+                initial=event.step,
+                desc="Teaching",
+                file=sys.stderr,
+                dynamic_ncols=True,
+                bar_format=form,
+            )
+        if event.scores is not None:
+            self._score = f", photos {event.scores.image:.3f}, prompt {event.scores.text:.3f}"
+        loss = "–" if event.loss is None else f"{event.loss:.4f}"
+        left = "" if event.eta is None else f", {_clock(event.eta)} left"
+        self._bar.set_postfix_str(f"loss {loss}{self._score}{left}", refresh=False)
+        self._bar.update(event.step - self._bar.n)
+        self._bar.refresh()
+
+
+@contextmanager
+def stop_on_interrupt() -> Generator[threading.Event]:
+    """The first Ctrl-C asks to stop after the step at hand, the second one stops at once."""
+    stop = threading.Event()
+
+    def ask(_number: int, _frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        note("Stopping after this step (Ctrl-C again stops at once) …")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _request(settings: Settings, options: argparse.Namespace) -> TeachRequest:
+    missing = [f"--{name}" for name in ("photos", "name", "superclass") if not getattr(options, name)]
+    if missing:
+        raise PerfusionError(
+            f"Teaching needs {' and '.join(missing)}. For example: python app.py teach "
+            "--photos assets/examples/poodle --name biscuit --superclass dog"
+        )
+    settings_given: dict[str, Any] = dict(_setting(text) for text in options.set)
+    for name in ("steps", "seed", "removal"):
+        if getattr(options, name) is not None:
+            settings_given[name] = getattr(options, name)
+    if options.no_flip:
+        settings_given["flip"] = False
+    if options.trained_keys:
+        settings_given["keys"] = "trained"
+    by_hand = options.mask not in ("auto", "none")
+    return TeachRequest(
+        photos=options.photos,
+        name=options.name,
+        superclass=options.superclass,
+        base=settings.base,
+        mask="auto" if by_hand else options.mask,
+        masks=_masks(Path(options.mask)) if by_hand else None,
+        settings=settings_given,
+        overwrite=options.overwrite,
+    )
+
+
+def _masks(folder: Path) -> dict[str, Path]:
+    """Masks by the name of their photo, without its ending."""
+    if not folder.is_dir():
+        raise PerfusionError(f"--mask takes auto, none or a folder of masks; there is no folder {folder}.")
+    found = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() == ".png"}
+    if not found:
+        raise PerfusionError(
+            f"There are no PNG masks in {folder}. Name each like its photo, e.g. 1.png for 1.jpg."
+        )
+    return found
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise PerfusionError(f"--set takes SETTING=VALUE, for example value_rate=0.01, and not {text!r}.")
+    try:
+        return name.strip(), ast.literal_eval(value.strip().replace("true", "True").replace("false", "False"))
+    except (ValueError, SyntaxError):
+        return name.strip(), value.strip()
+
+
+def _summarise(taught: Taught) -> None:
+    entry = taught.entry
+    assert entry is not None
+    metadata = entry.metadata
+    print(f"{entry.placeholder} is in the library ({entry.size / 1000:.0f} kB, {entry.file}).")
+    scores = metadata.scores
+    if "image" in scores:
+        print(
+            f"Kept step {scores.get('step', 0):.0f}: photos {scores['image']:.3f}, prompt "
+            f"{scores['text']:.3f} "
+            f"(scored by {metadata.recipe.get('scorer', 'CLIP')})."
+        )
+    print(f"Recommended bias: {', '.join(f'{lock} {bias:.2f}' for lock, bias in metadata.bias.items())}.")
+    print(f'Now: python app.py generate "a photo of {entry.placeholder} on the beach" -n 4')
+
+
+def _way_on(name: str) -> str:
+    return f"Go on with: python app.py teach --resume {name}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"

@@ -1,0 +1,63 @@
+"""Where pictures are kept: numbered folders and files, so that nothing is ever replaced."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perfusion_core.errors import PerfusionError
+from perfusion_core.files import write_atomic
+from perfusion_core.studio.creating.contact_sheet import sheet
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from perfusion_core.sampling.request import GenerationRequest
+
+
+def free_folder(out: Path, kind: str, request: GenerationRequest) -> Path:
+    """A new folder in `out` for what `request` makes. Raises `PerfusionError` when it cannot be made."""
+    folder = out / f"{next_number(out):05d}-{kind}-seed{request.seed}-{slug(request.prompt)}"
+    return make_folder(folder)
+
+
+def make_folder(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PerfusionError(
+            f"The folder {folder} cannot be made ({error.strerror}). Choose another one with --out."
+        ) from None
+    return folder
+
+
+def next_number(out: Path) -> int:
+    """One more than the highest number a file or folder in `out` begins with, so that nothing is replaced."""
+    if not out.is_dir():
+        return 1
+    numbers: list[Any] = [re.match(r"(\d{5,9})-", child.name) for child in out.iterdir()]
+    return 1 + max((int(found[1]) for found in numbers if found), default=0)
+
+
+def slug(prompt: str) -> str:
+    """A prompt as part of a file name that every system takes."""
+    words = re.sub(r"[^a-z0-9]+", "-", prompt.lower()).strip("-")
+    return words[:40].rstrip("-") or "image"
+
+
+def save_sheet(
+    path: Path,
+    images: Sequence[Image.Image],
+    captions: Sequence[str],
+    columns: int,
+    title: str,
+    marked: int | None = None,
+) -> Path:
+    """Keep pictures as one contact sheet."""
+    from perfusion_core.sampling.png import png_bytes
+
+    page = sheet(images, captions, max(1, columns), title=title, marked=marked)
+    write_atomic(path, png_bytes(page))
+    return path

@@ -1,0 +1,118 @@
+"""The bias a concept opens with, from its own front and not from that front's noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from perfusion_core.errors import PerfusionError
+from perfusion_core.evaluation import FrontPoint, hypervolume
+from perfusion_core.sampling.operating_points import RANGES, Lock
+from perfusion_core.studio.fronts.validation import Judge, Validation
+
+if TYPE_CHECKING:
+    from perfusion_core.concept import Concept
+    from perfusion_core.training.recipe import Recipe
+
+# Few biases and more prompts: between biases the front is steady, and a prompt more is a seed more.
+LOCAL_POINTS = 5
+GLOBAL_POINTS = 4
+PROMPTS = 6
+
+INNER = 0.8  # the share of the slider, around its middle, that is recommended from
+OPEN = 0.75  # a concept opens with its own gate at least so far open: people want to see their thing
+FLAT = 0.01  # a score that moves less than this along the whole slider says nothing
+NEAR_BEST = 0.05  # of the sum of both scores, each scaled to 0..1
+_PLACES = 81
+
+
+def front_validation(recipe: Recipe) -> Validation:
+    """PROMPTS of the recipe's validation prompts, evenly spread over them: what a front is measured on."""
+    prompts = recipe.validation_prompts
+    if len(prompts) > PROMPTS:
+        prompts = tuple(prompts[round(k * (len(prompts) - 1) / (PROMPTS - 1))] for k in range(PROMPTS))
+    return Validation(prompts, recipe.validation_steps)
+
+
+def with_recommendation(concept: Concept, judge: Judge, scorer: str) -> Concept:
+    """The concept with the bias its own front recommends for each lock, and what the front measured."""
+    local = judge.sweep(concept, "local", LOCAL_POINTS)
+    whole = judge.sweep(concept, "global", GLOBAL_POINTS)
+    untaught = judge.untaught(concept.superclass)
+    scores = {
+        **concept.metadata.scores,
+        "front_hypervolume": hypervolume(local),  # above the reference (0, 0)
+        "untaught_image": untaught.image,
+        "untaught_text": untaught.text,
+    }
+    temperature = concept.metadata.temperature
+    bias = {
+        "local": recommended_bias(local, "local", temperature),
+        "global": recommended_bias(whole, "global", temperature),
+    }
+    recipe = {**concept.metadata.recipe, "scorer": scorer}
+    return concept.with_metadata(bias=bias, scores=scores, recipe=recipe)
+
+
+def recommended_bias(points: Sequence[FrontPoint], lock: Lock = "local", temperature: float = 0.15) -> float:
+    """The knee of the steady front beneath measured `points`; the lock's default when that is flat.
+
+    A few images a point leave scores noisy, and the best single point is often a lucky end of the slider. So
+    each score is first made steady (likeness rising and alignment falling as the bias falls, the closest such
+    curve), scaled to 0..1 and added; of the stretch about as good as the best place, the middle is taken, and
+    never a place in the slider's outer fifth, nor one where the concept's own gate, at `temperature`, is less
+    than OPEN. Raises `PerfusionError` without points.
+    """
+    if not points:
+        raise PerfusionError("A front without points recommends nothing; render at least two.")
+    ends = RANGES[lock]
+    ordered = sorted(points, key=lambda point: point.bias)
+    biases = [point.bias for point in ordered]
+    # From the photos' end to the prompt's: likeness falls, alignment rises.
+    likeness = _scaled([-value for value in _rising([-point.image for point in ordered])])
+    alignment = _scaled(_rising([point.text for point in ordered]))
+    if not any(likeness) and not any(alignment):
+        return ends.default
+    gains = [sum(pair) for pair in zip(likeness, alignment, strict=True)]
+    margin = (1 - INNER) / 2 * (ends.prompt_end - ends.photo_end)
+    shut = 1 - temperature * math.log(OPEN / (1 - OPEN))  # sigma((1 - bias) / temperature) = OPEN
+    low, high = ends.photo_end + margin, min(ends.prompt_end - margin, shut)
+    places = [low + (high - low) * k / (_PLACES - 1) for k in range(_PLACES)]
+    values = [_between(biases, gains, place) for place in places]
+    best = values.index(max(values))
+    first = last = best
+    while first > 0 and values[first - 1] >= values[best] - NEAR_BEST:
+        first -= 1
+    while last < len(values) - 1 and values[last + 1] >= values[best] - NEAR_BEST:
+        last += 1
+    return round((places[first] + places[last]) / 2, 2)
+
+
+def _rising(values: Sequence[float]) -> list[float]:
+    """The closest sequence in squares that never falls (neighbours that fall are pooled)."""
+    pools: list[tuple[float, int]] = []  # mean and size
+    for value in values:
+        mean, size = value, 1
+        while pools and pools[-1][0] >= mean:
+            before, count = pools.pop()
+            mean, size = (mean * size + before * count) / (size + count), size + count
+        pools.append((mean, size))
+    return [mean for mean, size in pools for _ in range(size)]
+
+
+def _scaled(values: Sequence[float]) -> list[float]:
+    """To 0..1; all 0 where they hardly move."""
+    low, high = min(values), max(values)
+    return [(value - low) / (high - low) if high - low >= FLAT else 0.0 for value in values]
+
+
+def _between(biases: Sequence[float], values: Sequence[float], place: float) -> float:
+    """`values` read at `place`, straight between the `biases`, level beyond them."""
+    if place <= biases[0]:
+        return values[0]
+    for k in range(1, len(biases)):
+        if place <= biases[k]:
+            share = (place - biases[k - 1]) / ((biases[k] - biases[k - 1]) or 1.0)
+            return values[k - 1] + share * (values[k] - values[k - 1])
+    return values[-1]

@@ -1,0 +1,202 @@
+"""What each kind of job does: from a request in JSON to files and a result in JSON."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perfusion_core.errors import PerfusionError
+from perfusion_core.studio.jobs.store import Json, Kind
+from perfusion_core.studio.jobs.worker import Handler, JobContext, JobStopped
+
+if TYPE_CHECKING:
+    from perfusion_core.sampling.request import GenerationRequest
+    from perfusion_core.studio.bases import Bases
+    from perfusion_core.studio.library.library import Library
+    from perfusion_core.training.events import TrainEvent
+
+SHORTEST_PAUSE = 0.2  # seconds between two progress events of a sampling job
+
+
+def handlers(library: Library, bases: Bases) -> dict[Kind, Handler]:
+    """The handlers of all kinds of jobs."""
+    return {
+        "teach": lambda context: _teach(library, bases, context),
+        "generate": lambda context: _generate(library, bases, context),
+        "front": lambda context: _front(library, bases, context),
+        "grid": lambda context: _grid(library, bases, context),
+        "acting": lambda context: _acting(library, bases, context),
+    }
+
+
+def _teach(library: Library, bases: Bases, context: JobContext) -> Json:
+    from perfusion_core.studio.teaching.run import teach
+
+    request = context.job.request
+    context.emit({"kind": "stage", "text": "Loading the base model"})
+    taught = teach(
+        library,
+        bases.get(request["base"]),
+        Path(request["folder"]),
+        listen=lambda event, previews: context.emit(event_json(event, previews)),
+        should_stop=context.should_stop,
+        say=lambda text: context.emit({"kind": "stage", "text": text}),
+    )
+    for warning in taught.warnings:
+        context.emit({"kind": "warning", "text": warning})
+    if taught.entry is None:
+        raise JobStopped({"folder": str(taught.folder)})
+    metadata = taught.entry.metadata
+    front = _front_of_the_taught(library, bases, context, metadata.name, taught.folder)
+    return {
+        "front": front,
+        "concept": metadata.name,
+        "id": taught.entry.id,
+        "folder": str(taught.folder),
+        "scores": metadata.scores,
+        "bias": metadata.bias,
+        "warnings": list(taught.warnings),
+    }
+
+
+def _front_of_the_taught(
+    library: Library, bases: Bases, context: JobContext, name: str, folder: Path
+) -> Json | None:
+    """The front of what was taught; None when it cannot be drawn: the concept itself is safe already."""
+    from perfusion_core.studio.fronts.first_front import first_front
+
+    context.emit({"kind": "stage", "text": "Drawing the front"})
+    loaded = bases.get(context.job.request["base"])
+    try:
+        front = first_front(library, loaded, name, folder / "run" / "front", should_stop=context.should_stop)
+    except PerfusionError as error:
+        context.emit({"kind": "warning", "text": f"The front was not drawn. {error}"})
+        return None
+    if context.should_stop():
+        context.emit({"kind": "warning", "text": "Drawing the front was stopped. Explore draws it anew."})
+        return None
+    return front
+
+
+def event_json(event: TrainEvent, previews: Sequence[Path] = ()) -> Json:
+    """A training event as one line of a job's events."""
+    found: Json = {"kind": event.kind, "step": event.step, "total": event.total}
+    for name in ("loss", "eta", "best_step"):
+        value = getattr(event, name)
+        if value is not None:
+            found[name] = value
+    found["seconds"] = event.seconds
+    if event.scores is not None:
+        found |= {"image": event.scores.image, "text": event.scores.text, "harmonic": event.scores.harmonic}
+    if event.history is not None:  # a resumed run tells what came before
+        found["losses"] = list(event.history.losses)
+        found["scores"] = [asdict(scored) for scored in event.history.scores]
+    if previews:
+        found["previews"] = [str(path) for path in previews]
+    return found
+
+
+def _generate(library: Library, bases: Bases, context: JobContext) -> Json:
+    from perfusion_core.studio.creating.create import make_images, repeat_image
+
+    asked = context.job.request
+    loaded = bases.get(asked["base"])
+    options: Json = {"on_step": _progress(context), "should_stop": context.should_stop}
+    if asked.get("source"):
+        anyway = bool(asked.get("anyway"))
+        saved = repeat_image(
+            library, loaded, Path(asked["source"]), Path(asked["out"]), anyway=anyway, **options
+        )
+    else:
+        saved = make_images(library, loaded, _request(asked), Path(asked["out"]), **options)
+    result: Json = {"paths": [str(path) for path in saved.paths], "warnings": list(saved.warnings)}
+    return _result(result, saved.stopped)
+
+
+def _front(library: Library, bases: Bases, context: JobContext) -> Json:
+    from perfusion_core.studio.fronts.front import make_front
+
+    asked = context.job.request
+    made = make_front(
+        library,
+        bases.get(asked["base"]),
+        _request(asked),
+        asked["name"],
+        asked["biases"],
+        Path(asked["out"]),
+        on_step=_progress(context),
+        should_stop=context.should_stop,
+    )
+    result: Json = {**made.facts(), "folder": str(made.folder), "warnings": list(made.warnings)}
+    return _result(result, made.stopped)
+
+
+def _grid(library: Library, bases: Bases, context: JobContext) -> Json:
+    from perfusion_core.studio.creating.create import make_grid
+
+    asked = context.job.request
+    first, second = asked["names"]
+    made = make_grid(
+        library,
+        bases.get(asked["base"]),
+        _request(asked),
+        (first, second),
+        (asked["biases"][0], asked["biases"][1]),
+        Path(asked["out"]),
+        on_step=_progress(context),
+        should_stop=context.should_stop,
+    )
+    result: Json = {
+        "folder": str(made.folder),
+        "paths": [str(path) for path in made.paths],
+        "names": list(made.names),
+        "biases": [list(biases) for biases in made.biases],
+        "table": str(made.table),
+        "warnings": list(made.warnings),
+    }
+    return _result(result, made.stopped)
+
+
+def _acting(library: Library, bases: Bases, context: JobContext) -> Json:
+    from perfusion_core.studio.creating.attribution_run import draw_acting
+
+    asked = context.job.request
+    loaded = bases.get(asked["base"])
+    report = _progress(context)
+
+    def on_step(done: int, total: int) -> None:
+        if context.should_stop():
+            raise JobStopped
+        report(done, total)
+
+    maps = draw_acting(library, loaded, Path(asked["source"]), context.folder, on_step=on_step)
+    return {"maps": {name: str(path) for name, path in maps.items()}}
+
+
+def _result(result: Json, stopped: bool) -> Json:
+    if stopped:
+        raise JobStopped(result)
+    return result
+
+
+def _request(asked: Json) -> GenerationRequest:
+    from perfusion_core.sampling.request import GenerationRequest
+
+    fields: dict[str, Any] = asked["request"]
+    return GenerationRequest(**fields)
+
+
+def _progress(context: JobContext) -> Callable[[int, int], None]:
+    """Progress as events, not more often than anyone looks."""
+    last = [0.0]
+
+    def on_step(done: int, total: int) -> None:
+        now = time.monotonic()
+        if done >= total or now - last[0] >= SHORTEST_PAUSE:
+            last[0] = now
+            context.emit({"kind": "progress", "done": done, "total": total})
+
+    return on_step

@@ -1,0 +1,38 @@
+"""The example sets that come with the project: photos to try teaching with."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).parents[3] / "assets" / "examples"
+
+
+@dataclass(frozen=True)
+class ExampleSet:
+    """A few photos of one thing."""
+
+    name: str
+    title: str
+    superclass: str
+    photos: tuple[Path, ...]
+
+
+def example_sets(folder: Path = FOLDER) -> list[ExampleSet]:
+    """Every readable set, by name."""
+    sets = (_read(about) for about in sorted(folder.glob("*/about.json")))
+    return [found for found in sets if found is not None]
+
+
+def _read(about: Path) -> ExampleSet | None:
+    try:
+        facts = json.loads(about.read_text("utf-8"))
+        photos = tuple(sorted(about.parent.glob("*.jpg")))
+        return ExampleSet(facts["name"], facts["title"], facts["superclass"], photos) if photos else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def example_set(name: str, folder: Path = FOLDER) -> ExampleSet | None:
+    return next((found for found in example_sets(folder) if found.name == name), None)

@@ -1,0 +1,173 @@
+"""One photo under the hands of a person: another square of it, and its mask painted over.
+
+What is painted is a layer in one colour over the square; its opacity is the mask. The layer has a fixed size,
+so strokes are as wide on every photo.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perfusion_core.errors import PerfusionError
+from perfusion_core.studio.teaching.staging import TINT, Look, Staged, look_for, staging_file
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    from perfusion_core.studio.app import Studio
+    from perfusion_core.training.photos import Box, Photo
+
+SIDE = 512  # pixels of the layer that is painted on
+OPACITY = 0.55  # of a layer where the subject surely is: the photo stays visible under it
+CLOSEST = 4.0  # times a square may be enlarged
+NOTICED = 0.05  # a smaller change of a mask comes from rounding, not from a hand
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A photo on the table: where it stands in the list, its square, and the mask its layer was made from.
+
+    moved, painted: a person chose the square, made the mask.
+    """
+
+    place: int
+    source: str
+    crop: Box
+    mask: str
+    moved: bool
+    painted: bool
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A square by how much it is enlarged (1 to CLOSEST) and where it lies (0..1 from left, from top)."""
+
+    zoom: float
+    across: float
+    down: float
+
+    @classmethod
+    def of(cls, box: Box, size: tuple[int, int]) -> Frame:
+        left, top, right, _ = box
+        side = right - left
+        across, down = size[0] - side, size[1] - side
+        return cls(min(size) / side, left / across if across else 0.5, top / down if down else 0.5)
+
+    def box(self, size: tuple[int, int]) -> Box:
+        """In pixels of a picture of `size` (width, height); always a square inside it."""
+        side = max(1, round(min(size) / min(max(self.zoom, 1.0), CLOSEST)))
+        left = round((size[0] - side) * min(max(self.across, 0.0), 1.0))
+        top = round((size[1] - side) * min(max(self.down, 0.0), 1.0))
+        return left, top, left + side, top + side
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a screen shows of the opened photo; `whole` is its width and height in pixels.
+
+    Shapes: square (SIDE, SIDE) RGB, layer (SIDE, SIDE) RGBA.
+    """
+
+    opened: Opened
+    square: Image.Image
+    layer: Image.Image
+    frame: Frame
+    whole: tuple[int, int]
+    remark: str
+
+
+def open_photo(studio: Studio, one: Staged, place: int, look: Look) -> Table:
+    """Put a photo on the table with the mask that would be learned from. Raises `PhotoError`."""
+    photo, mask, remark = look_for(studio, one, look)
+    opened = Opened(place, one.source, photo.crop, "", one.crop is not None, bool(one.mask))
+    return _table(studio, photo, mask, opened, remark)
+
+
+def recut(studio: Studio, opened: Opened, layer: Image.Image | None, frame: Frame, look: Look) -> Table:
+    """Another square of the opened photo.
+
+    What was painted stays where it was in the photo; around it the mask is found anew.
+    """
+    import numpy as np
+
+    from perfusion_core.training.photos import load_photos
+
+    mask, painted = painted_mask(opened, layer)
+    box = frame.box(load_photos(opened.source)[0].full.size)
+    photo, found, remark = look_for(studio, Staged(opened.source, "", "", crop=box), look)
+    if painted:
+        canvas = np.zeros(photo.full.size[::-1], dtype=np.float32)
+        canvas[_inside(box)] = found
+        canvas[_inside(opened.crop)] = _scaled(mask, opened.crop[2] - opened.crop[0])
+        found, remark = canvas[_inside(box)], ""
+    return _table(studio, photo, found, replace(opened, moved=True, painted=painted), remark)
+
+
+def painted_mask(opened: Opened, layer: Image.Image | None) -> tuple[NDArray[Any], bool]:
+    """The mask of a layer as it came back, (SIDE, SIDE) in 0..1, and whether a hand has been at it."""
+    import numpy as np
+    from PIL import Image as Pictures
+
+    with Pictures.open(opened.mask) as kept:
+        before = np.asarray(kept.convert("L"), dtype=np.float32) / 255
+    if layer is None:  # nothing left of it
+        return np.zeros_like(before), bool(before.max(initial=0.0) > NOTICED)
+    alpha = np.asarray(layer.convert("RGBA").resize((SIDE, SIDE)), dtype=np.float32)[..., 3] / 255
+    now = (alpha / OPACITY).clip(0.0, 1.0)
+    return now, opened.painted or bool(np.abs(now - before).max() > NOTICED)
+
+
+def apply(studio: Studio, one: Staged, opened: Opened, layer: Image.Image | None) -> Staged:
+    """The staged photo with the square and the mask from the table. Raises `PerfusionError` when a hand has
+    left nothing to learn from.
+    """
+    mask, painted = painted_mask(opened, layer)
+    if not painted:
+        return replace(one, crop=opened.crop if opened.moved else None, mask="")
+    if float(mask.max(initial=0.0)) < 0.5:
+        raise PerfusionError(
+            "Nothing is painted in this photo. Paint what is to be learned; Reset brings back the mask that "
+            "was found."
+        )
+    return replace(one, crop=opened.crop, mask=str(_keep(studio, mask)))
+
+
+def _table(studio: Studio, photo: Photo, mask: Any, opened: Opened, remark: str) -> Table:
+    small = _scaled(mask, SIDE)
+    opened = replace(opened, crop=photo.crop, mask=str(_keep(studio, small)))
+    frame = Frame.of(photo.crop, photo.full.size)
+    return Table(opened, photo.image.resize((SIDE, SIDE)), _layer(small), frame, photo.full.size, remark)
+
+
+def _layer(mask: NDArray[Any]) -> Image.Image:
+    import numpy as np
+    from PIL import Image as Pictures
+
+    pixels = np.zeros((*mask.shape, 4), dtype=np.uint8)
+    pixels[..., :3] = TINT
+    pixels[..., 3] = np.round(mask * OPACITY * 255)
+    return Pictures.fromarray(pixels)
+
+
+def _inside(box: Box) -> tuple[slice, slice]:
+    left, top, right, bottom = box
+    return slice(top, bottom), slice(left, right)
+
+
+def _scaled(mask: Any, side: int) -> NDArray[Any]:
+    import numpy as np
+    from PIL import Image as Pictures
+
+    picture = Pictures.fromarray(np.asarray(mask, dtype=np.float32))
+    return np.asarray(picture.resize((side, side), Pictures.Resampling.BILINEAR)).clip(0.0, 1.0)
+
+
+def _keep(studio: Studio, mask: NDArray[Any]) -> Path:
+    import numpy as np
+    from PIL import Image as Pictures
+
+    picture = Pictures.fromarray(np.round(mask * 255).astype(np.uint8))
+    return staging_file(studio, picture, "masks")

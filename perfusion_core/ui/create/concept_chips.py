@@ -1,0 +1,47 @@
+"""The library as chips that write a concept into the prompt, and the prompt of a first visit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perfusion_core.studio.creating.mentions import mentioned
+from perfusion_core.ui.base_choice import made_for_another
+from perfusion_core.ui.html import escape, notes
+from perfusion_core.ui.library.cards import picture
+
+if TYPE_CHECKING:
+    from perfusion_core.studio.app import Studio
+    from perfusion_core.studio.library.library import LibraryEntry
+    from perfusion_core.ui.served import Served
+
+
+def chips(studio: Studio, served: Served, prompt: str) -> str:
+    """The library as buttons that write a concept into the prompt."""
+    entries = studio.library.entries()
+    if not entries:
+        return (
+            '<p class="quiet">No concepts yet. <button type="button" class="link" data-room="teach">Teach '
+            "one</button> "
+            "from a few photos; until then the prompt works on its own.</p>"
+        )
+    there = set(mentioned(prompt or "", [entry.name for entry in entries]))
+    foreign = {entry.name: made_for_another(studio, entry) for entry in entries}
+    return "".join(
+        _chip(entry, served, entry.name in there, foreign[entry.name]) for entry in entries
+    ) + notes([foreign[name] for name in foreign if name in there and foreign[name]])
+
+
+def _chip(entry: LibraryEntry, served: Served, there: bool, foreign: str) -> str:
+    return (
+        f'<button type="button" class="chip{" chip-foreign" if foreign else ""}" '
+        f'data-name="{escape(entry.name)}" aria-pressed="{str(there).lower()}" '
+        f'title="{escape(foreign or f"Put <{entry.name}> into the prompt")}">'
+        f"{picture(entry, served)}{escape(entry.name)}</button>"
+    )
+
+
+def first_prompt(names: list[str]) -> str:
+    """What stands in the prompt on a first visit: two concepts together where there are two."""
+    if len(names) > 1:
+        return f"a photo of <{names[0]}> next to <{names[1]}> on the beach"
+    return f"a photo of <{names[0]}>" if names else "a photo of a dog on the beach"

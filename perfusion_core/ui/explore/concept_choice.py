@@ -1,0 +1,23 @@
+"""The concepts there are to explore, and a prompt that names them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from perfusion_core.studio.app import Studio
+
+
+def names(studio: Studio) -> list[str]:
+    return [entry.name for entry in studio.library.entries()]
+
+
+def opening(name: str | None, against: str | None) -> str:
+    """A prompt that names what is to be explored."""
+    if not name:
+        return ""
+    return (
+        f"a photo of <{name}> next to <{against}>"
+        if against and against != name
+        else f"a photo of <{name}> on the beach"
+    )

@@ -1,0 +1,166 @@
+"""Beside the rooms: the base model and its choice, the machine, and the queue with a way to stop or resume
+each job.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from perfusion_core.errors import PerfusionError
+from perfusion_core.studio.creating.live import is_live
+from perfusion_core.studio.machine import machine_facts
+from perfusion_core.ui import base_choice
+from perfusion_core.ui.html import ago, escape, gigabytes, note
+
+if TYPE_CHECKING:
+    from perfusion_core.studio.app import Studio
+    from perfusion_core.studio.jobs.store import Job
+    from perfusion_core.studio.readiness import Readiness
+
+LATEST = 6
+CLICKS = """
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('button[data-do]');
+  if (button) trigger('click', {what: button.dataset.do, job: button.dataset.job});
+});
+"""
+SPOKEN = {
+    "queued": "waiting",
+    "running": "running",
+    "stopping": "stopping",
+    "stopped": "stopped",
+    "interrupted": "interrupted",
+    "failed": "failed",
+    "done": "done",
+}
+
+
+@dataclass(frozen=True)
+class Sidebar:
+    """`machine` changes when another base model is there, or is on its way."""
+
+    base: gr.Dropdown
+    machine: gr.HTML
+    memory: gr.HTML
+    others: gr.HTML
+    queue: gr.HTML
+    shown: gr.State
+    timer: gr.Timer
+
+
+def render(studio: Studio, readiness: Readiness) -> Sidebar:
+    with gr.Column(elem_classes="card", elem_id="base-card"):
+        base = gr.Dropdown(
+            base_choice.choices(studio),
+            value=studio.settings.base,
+            label="Base model",
+            info="Or a folder, file or Hugging Face id",
+            allow_custom_value=True,
+            interactive=True,
+            elem_id="base",
+        )
+        machine = gr.HTML(machine_line(studio, readiness), elem_id="machine", js_on_load=None)
+        memory = gr.HTML(memory_line(studio), elem_id="memory", js_on_load=None)
+        others = gr.HTML(base_choice.unsupported(studio), elem_id="unsupported", js_on_load=None)
+    queue = gr.HTML(queue_card(studio), elem_id="queue", js_on_load=CLICKS)
+    return Sidebar(base, machine, memory, others, queue, gr.State(""), gr.Timer(1.5))
+
+
+def listen(part: Sidebar, studio: Studio, readiness: Readiness, demo: gr.Blocks) -> None:
+    def look(shown: str) -> tuple[Any, ...]:
+        parts = (machine_line(studio, readiness), memory_line(studio), queue_card(studio))
+        if "".join(parts) == shown:
+            return (gr.skip(),) * 4
+        return *parts, "".join(parts)
+
+    def act(event: gr.EventData) -> str:
+        problem = ""
+        try:
+            if event.what == "stop":
+                studio.stop(str(event.job))
+            elif event.what == "resume":
+                studio.resume(str(event.job))
+        except PerfusionError as error:
+            problem = note(str(error), "problem")
+        return problem + queue_card(studio)
+
+    def use(reference: str | None) -> tuple[Any, str]:
+        problem = note(base_choice.use(studio, readiness, reference), "problem")
+        return _offered(studio), machine_line(studio, readiness) + problem
+
+    outputs = [part.machine, part.memory, part.queue, part.shown]
+    for event in (demo.load, part.timer.tick):
+        event(look, part.shown, outputs, show_progress="hidden", queue=False, api_visibility="private")
+    part.queue.click(act, None, part.queue, show_progress="hidden", queue=False, api_visibility="private")
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    part.base.input(use, part.base, [part.base, part.machine], **quiet)
+    demo.load(
+        lambda: (_offered(studio), base_choice.unsupported(studio)), None, [part.base, part.others], **quiet
+    )
+
+
+def _offered(studio: Studio) -> Any:
+    return gr.Dropdown(choices=base_choice.choices(studio), value=studio.settings.base)
+
+
+def machine_line(studio: Studio, readiness: Readiness) -> str:
+    """The base's state and the device; why it cannot be used, where it cannot."""
+    state = {"Ready": "ready", "Loading": "busy", "Not usable": "bad"}.get(readiness.words, "idle")
+    return (
+        f'<p class="state state-{state}"><span class="dot" aria-hidden="true"></span>'
+        f"{escape(readiness.words)} · {escape(machine_facts(studio).device)}</p>"
+        f"{note(readiness.problem, 'problem')}"
+    )
+
+
+def memory_line(studio: Studio) -> str:
+    """Memory used and free; nothing where the system does not say."""
+    facts = machine_facts(studio)
+    if not facts.memory_total:
+        return ""
+    used = facts.memory_used / facts.memory_total
+    free = gigabytes(facts.memory_total - facts.memory_used)
+    return (
+        f'<div class="meter" role="img" aria-label="Memory: {used:.0%} used"><i '
+        f'style="width:{used:.0%}"></i></div>'
+        f'<p class="quiet">Memory: {gigabytes(facts.memory_used)} used, {free} free</p>'
+    )
+
+
+def queue_card(studio: Studio) -> str:
+    jobs = [job for job in studio.jobs() if not is_live(job)]
+    active = [job for job in jobs if job.state in ("running", "stopping", "queued")]
+    over = [job for job in reversed(jobs) if job not in active][: max(0, LATEST - len(active))]
+    rows = "".join(_row(studio, job) for job in [*active, *over])
+    body = f"<ul>{rows}</ul>" if rows else '<p class="quiet">Nothing yet. What you start shows up here.</p>'
+    return f'<section class="card" aria-label="Jobs"><h2>Jobs</h2>{body}</section>'
+
+
+def _row(studio: Studio, job: Job) -> str:
+    words = SPOKEN[job.state]
+    if job.state == "queued":
+        ahead = studio.position(job.id)
+        words = f"waiting, {ahead} before it" if ahead else "next"
+    elif job.finished_at is not None:
+        words = f"{words} {ago(job.finished_at)}"
+    button = ""
+    if job.state in ("queued", "running"):
+        button = _button("stop", "Stop", job)
+    elif job.kind == "teach" and job.resumable:
+        button = _button("resume", "Resume", job)
+    problem = f'<p class="quiet">{escape(job.error)}</p>' if job.error and job.state == "failed" else ""
+    return (
+        f'<li class="job job-{job.state}"><span class="dot" aria-hidden="true"></span><div>'
+        f'<p class="strong">{escape(job.title)}</p><p class="quiet">{escape(words)}</p>{problem}'
+        f"</div>{button}</li>"
+    )
+
+
+def _button(what: str, label: str, job: Job) -> str:
+    return (
+        f'<button type="button" class="small" data-do="{what}" data-job="{escape(job.id)}" '
+        f'aria-label="{label} {escape(job.title)}">{label}</button>'
+    )

@@ -1,0 +1,39 @@
+"""The photos of a teaching as a strip of thumbnails: each can be opened, or left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perfusion_core.ui.html import escape
+
+if TYPE_CHECKING:
+    from perfusion_core.studio.teaching.staging import Staged
+    from perfusion_core.ui.served import Served
+
+
+def thumbnails(staged: list[Staged], served: Served) -> str:
+    """The photos as they will be learned from, each with a button to leave it out."""
+    if not staged:
+        return ""
+    figures = "".join(
+        f'<figure><button type="button" class="open" data-open="{k}" '
+        f'aria-label="Crop and mask of {escape(one.name)}" title="{escape(one.name)}: crop it, or paint its '
+        f'mask"><img src="{escape(served.url(Path(one.thumbnail)))}" alt="{escape(one.name)}"></button>'
+        f"{_mark(one)}"
+        f'<button type="button" class="leave" data-pick="{k}" '
+        f'aria-label="Leave out {escape(one.name)}" title="Leave this one out">×</button></figure>'
+        for k, one in enumerate(staged)
+    )
+    masked = any(one.masked for one in staged)
+    words = (
+        "What is paled is not learned from." if masked else "Square and upright, as they are learned from."
+    )
+    words += " Click a photo to crop it or paint its mask."
+    return f'<div class="photos">{figures}</div><p class="quiet">{words}</p>'
+
+
+def _mark(one: Staged) -> str:
+    """What a person did to a photo."""
+    done = "mask" if one.mask else "crop" if one.crop else ""
+    return f'<span class="mark">your {done}</span>' if done else ""

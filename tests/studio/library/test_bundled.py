@@ -1,0 +1,114 @@
+"""A new library, kept choices, and what a teaching has learned so far."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perfusion_core.concept import save_concept
+from perfusion_core.errors import LibraryError
+from perfusion_core.studio.app import Studio
+from perfusion_core.studio.creating.live import FOLDER, is_live
+from perfusion_core.studio.jobs.store import JobStore
+from perfusion_core.studio.library.bundled import welcome
+from perfusion_core.studio.library.library import Library
+from perfusion_core.studio.machine import machine_facts
+from perfusion_core.studio.readiness import Readiness
+from perfusion_core.studio.settings import (
+    PREFERENCES_FILE,
+    Preferences,
+    prefer,
+    preferred,
+    read_preferences,
+    write_preferences,
+)
+from perfusion_core.studio.teaching.save_now import save_now
+
+
+def test_bundled_concepts_come_into_a_library_that_was_never_used_and_only_there(
+    library: Library, tiny_base: Any, make_concept: Any, tmp_path: Path
+) -> None:
+    bundled = tmp_path / "bundled"
+    bundled.mkdir()
+    save_concept(make_concept(tiny_base), bundled / "biscuit.safetensors")
+    (bundled / "damaged.safetensors").write_bytes(b"no")
+    assert welcome(library, bundled) == ["biscuit"]
+    assert library.load("biscuit").name == "biscuit"
+    library.delete("biscuit")
+    assert welcome(library, bundled) == []
+
+
+def test_a_chosen_base_is_found_again_unless_the_start_says_otherwise(settings: Any) -> None:
+    write_preferences(settings.home, Preferences(base="/models/mine"))
+    assert preferred(replace(settings, base="pocket")).base == "/models/mine"
+    assert preferred(replace(settings, base="/other")).base == "/other"
+
+
+def test_folders_and_memory_that_were_chosen_are_found_again(settings: Any, tmp_path: Path) -> None:
+    prefer(settings.home, outputs=str(tmp_path / "pictures"), memory=8.0)
+    prefer(settings.home, models=str(tmp_path / "models"))
+    found = preferred(settings)
+    assert (found.outputs, found.memory) == (tmp_path / "pictures", 8.0)
+    assert found.models_folder == tmp_path / "models"
+
+
+def test_a_base_chosen_while_another_loads_is_loaded_after_it(
+    settings: Any, loaded: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio = Studio(replace(settings, base="first"))
+    readiness, asked = Readiness(studio), []
+
+    def get(reference: str) -> Any:
+        asked.append(reference)
+        if reference == "first":
+            studio.use_base("second")
+            readiness.begin()
+        return loaded
+
+    monkeypatch.setattr(studio.bases, "get", get)
+    readiness.begin()
+    assert readiness._thread is not None
+    readiness._thread.join(60)
+    assert asked == ["first", "second"]
+
+
+def test_damaged_preferences_are_as_if_nothing_had_been_chosen(settings: Any) -> None:
+    settings.home.mkdir()
+    (settings.home / PREFERENCES_FILE).write_text("{")
+    assert read_preferences(settings.home) == Preferences()
+
+
+def test_a_base_that_cannot_be_loaded_is_a_problem_in_words(settings: Any) -> None:
+    readiness = Readiness(Studio(replace(settings, base=str(settings.home / "missing"))))
+    readiness.begin()
+    assert readiness._thread is not None
+    readiness._thread.join(60)
+    assert "no base model" in readiness.problem
+    assert readiness.words == "Not usable"
+
+
+def test_memory_is_read_without_a_model(settings: Any) -> None:
+    facts = machine_facts(Studio(settings))
+    assert 0 <= facts.memory_used <= facts.memory_total
+
+
+def test_what_was_learned_so_far_becomes_a_concept_of_its_own(
+    settings: Any, library: Library, tiny_base: Any, make_concept: Any
+) -> None:
+    studio = Studio(settings)
+    folder = library.begin()
+    job = JobStore(settings.jobs_folder).new("teach", "Teach", {"folder": str(folder)})
+    with pytest.raises(LibraryError, match="checkpoint"):
+        save_now(studio, job)
+    save_concept(make_concept(tiny_base), folder / "run" / "best.safetensors")
+    assert save_now(studio, job).name == "biscuit-so-far"
+    assert save_now(studio, job).name == "biscuit-so-far-2"
+
+
+def test_pictures_under_a_dragged_slider_are_known_by_their_folder(settings: Any) -> None:
+    store = JobStore(settings.jobs_folder)
+    assert is_live(store.new("generate", "x", {"out": str(settings.cache_folder / FOLDER)}))
+    assert not is_live(store.new("generate", "x", {"out": str(settings.outputs)}))

@@ -1,0 +1,127 @@
+"""Squares and masks under a person's hands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from perfusion_core.errors import PerfusionError
+from perfusion_core.studio.app import Studio
+from perfusion_core.studio.teaching.mask_editor import SIDE, Frame, Table, apply, open_photo, recut
+from perfusion_core.studio.teaching.run import TeachRequest, begin_teaching
+from perfusion_core.studio.teaching.run_folder import RunFolder
+from perfusion_core.studio.teaching.staging import Look, stage, staged_again, with_masks
+
+DOG = Look("dog")
+
+
+@pytest.fixture
+def studio(settings: Any, loaded: Any) -> Studio:
+    made = Studio(settings)
+    made.bases._current = (settings.base, loaded)
+    return made
+
+
+def painted(layer: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+    """As an image editor gives a layer back on which only `box` is left painted."""
+    changed = Image.new("RGBA", layer.size)
+    changed.paste((200, 69, 43, 140), box)
+    return changed
+
+
+def opacity(table: Table, place: tuple[int, int]) -> int:
+    """Of the layer at (x, y), in 0..255."""
+    return int(np.asarray(table.layer)[place[1], place[0], 3])
+
+
+@given(st.floats(-1, 9), st.floats(-1, 2), st.floats(-1, 2), st.integers(1, 900), st.integers(1, 900))
+def test_a_frame_is_always_a_square_inside_the_photo(
+    zoom: float, across: float, down: float, width: int, height: int
+) -> None:
+    left, top, right, bottom = Frame(zoom, across, down).box((width, height))
+    assert 0 <= left < right <= width
+    assert 0 <= top < bottom <= height
+    assert right - left == bottom - top
+
+
+def test_a_frame_read_from_a_square_gives_that_square_again() -> None:
+    box = (30, 12, 70, 52)
+    assert Frame.of(box, (96, 80)).box((96, 80)) == box
+
+
+def test_what_is_only_looked_at_stays_as_it_was_found(studio: Studio, photos: list[Path]) -> None:
+    one = stage(studio, photos)[0]
+    table = open_photo(studio, one, 0, DOG)
+    assert table.layer.size == table.square.size == (SIDE, SIDE)
+    after = apply(studio, one, table.opened, table.layer)
+    assert (after.crop, after.mask) == (None, "")
+
+
+def test_a_painted_mask_is_kept_with_its_square_and_comes_back_on_the_table(
+    studio: Studio, photos: list[Path]
+) -> None:
+    one = stage(studio, photos)[0]
+    table = open_photo(studio, one, 0, DOG)
+    after = apply(studio, one, table.opened, painted(table.layer, (0, 0, 128, 128)))
+    assert after.crop == table.opened.crop
+    with Image.open(after.mask) as kept:
+        mask = np.asarray(kept)
+    assert mask[:128, :128].min() == 255
+    assert int((mask > 0).sum()) == 128 * 128
+    again = open_photo(studio, after, 0, DOG)
+    assert again.opened.painted
+    assert opacity(again, (5, 5)) == 140
+    assert opacity(again, (300, 300)) == 0
+
+
+def test_nothing_left_to_learn_from_is_refused(studio: Studio, photos: list[Path]) -> None:
+    one = stage(studio, photos)[0]
+    table = open_photo(studio, one, 0, DOG)
+    with pytest.raises(PerfusionError, match="Nothing is painted"):
+        apply(studio, one, table.opened, None)
+
+
+def test_a_found_mask_is_found_anew_in_another_square(studio: Studio, photos: list[Path]) -> None:
+    one = stage(studio, photos)[0]
+    table = recut(
+        studio, open_photo(studio, one, 0, DOG).opened, None, Frame(2.0, 0.0, 0.0), Look("", "none")
+    )
+    assert table.opened.crop == (0, 0, 40, 40)
+    table = open_photo(studio, one, 0, DOG)
+    table = recut(studio, table.opened, table.layer, Frame(2.0, 0.0, 0.0), DOG)
+    assert not table.opened.painted
+    assert opacity(table, (SIDE // 2, SIDE // 2)) == 140  # the segmenter sees the middle
+    after = apply(studio, one, table.opened, table.layer)
+    assert (after.crop, after.mask) == ((0, 0, 40, 40), "")
+
+
+def test_what_was_painted_stays_where_it_is_in_the_photo(studio: Studio, photos: list[Path]) -> None:
+    one = stage(studio, photos)[0]  # 96 x 80: its square begins at 8
+    table = open_photo(studio, one, 0, DOG)
+    assert table.opened.crop == (8, 0, 88, 80)
+    left_half = painted(table.layer, (0, 0, SIDE // 2, SIDE))
+    moved = recut(studio, table.opened, left_half, Frame(2.0, 28 / 56, 0.5), DOG)
+    assert moved.opened.crop == (28, 20, 68, 60)  # the painted half ends at 48, its middle
+    assert opacity(moved, (SIDE // 4, SIDE // 2)) == 140
+    assert opacity(moved, (3 * SIDE // 4, SIDE // 2)) == 0
+
+
+def test_teaching_again_begins_with_the_same_squares_and_masks(studio: Studio, photos: list[Path]) -> None:
+    first, second = stage(studio, photos)
+    table = open_photo(studio, first, 0, DOG)
+    first = apply(studio, first, table.opened, painted(table.layer, (0, 0, 128, 512)))
+    asked = TeachRequest(
+        [first.source, second.source], "rex", "dog", masks=[first.mask, None], crops=[first.crop, None]
+    )
+    run = RunFolder(begin_teaching(studio.library, asked))
+    again, said = with_masks(studio, staged_again(studio, run), DOG)
+    assert said == ""
+    assert [one.crop for one in again] == [first.crop, None]
+    assert [bool(one.mask) for one in again] == [True, False]
+    assert [one.name for one in again] == ["photo 0.png", "photo 1.png"]
