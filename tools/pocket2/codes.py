@@ -40,7 +40,9 @@ class Coder:
 
 def small(looks: Tensor) -> Tensor:
     """Looks (n, 4, 112, 112) at the size codes are taken from."""
-    return F.interpolate(looks, size=CODE_SIZE, mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
+    return F.interpolate(looks, size=CODE_SIZE, mode="bilinear", antialias=True, align_corners=False).clamp(
+        0, 1
+    )
 
 
 def fit(looks: Tensor) -> Coder:
@@ -95,7 +97,9 @@ def main() -> None:
         looks.append(small(renderer.looks(things, generator)))
     coder = fit(torch.cat(looks))
     codes = coder(torch.cat(looks))
-    checkpoint.save(work / "codes.pt", {"mean": coder.mean, "basis": coder.basis, "table": table(renderer, coder)})
+    checkpoint.save(
+        work / "codes.pt", {"mean": coder.mean, "basis": coder.basis, "table": table(renderer, coder)}
+    )
     deviation = codes.std(0)
     print(f"mean square {codes.square().mean():.3f}; deviation {deviation[0]:.2f} to {deviation[-1]:.2f}")
 

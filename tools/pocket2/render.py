@@ -15,7 +15,7 @@ from tools.pocket.places import DRAW, FLOATING, Brush, plain
 from tools.pocket.styles import apply_style
 from tools.pocket2.scene import Odds, Scene, Thing, World, draw_scene
 from tools.pocket2.sprites import SpriteBook
-from tools.pocket2.things import ARTS, COLOURS, HATS, kinds
+from tools.pocket2.things import ARTS, COLOURS, HATS, all_kinds, kinds
 
 SIZE = 128
 CODE_SIZE = 32  # the image a code is taken from
@@ -64,9 +64,11 @@ class Renderer:
         self.device = torch.device(device)
         self.book = SpriteBook(work_dir(work), self.device, refuse)
         self.odds, self.spread = odds or Odds(), spread or Spread()
-        self.world = World(
-            {art: tuple(i for i, kind in enumerate(kinds()) if self.book.has(art, kind.code)) for art in ARTS}
-        )
+        known = kinds() if refuse else all_kinds()
+        drawable = {
+            art: tuple(i for i, kind in enumerate(known) if self.book.has(art, kind.code)) for art in ARTS
+        }
+        self.world = World(drawable, known)
 
     def scenes(self, rng: np.random.Generator, n: int) -> Batch:
         """Render n random scenes."""
@@ -87,7 +89,9 @@ class Renderer:
             index = torch.tensor(rows, device=self.device)
             things = [scenes[i].things[slot] for i in rows]
             sprites = self.looks(things, generator)
-            small = F.interpolate(sprites, size=CODE_SIZE, mode="bilinear", antialias=True, align_corners=False)
+            small = F.interpolate(
+                sprites, size=CODE_SIZE, mode="bilinear", antialias=True, align_corners=False
+            )
             looks[index, slot] = small.clamp(0, 1)
             paired = torch.tensor([float(len(scenes[i].things) == 2) for i in rows])
             floor = torch.tensor([float(scenes[i].place not in FLOATING) for i in rows])
@@ -97,7 +101,9 @@ class Renderer:
             masks[index] = masks[index] * (1 - drawn)
             covered[index] = torch.maximum(covered[index], drawn)
             masks[index, slot] = (alpha * (1 - hat))[:, 0]
-        images = apply_style(canvas.clamp(0, 1), [s.style if s.style not in ARTS else "photo" for s in scenes])
+        images = apply_style(
+            canvas.clamp(0, 1), [s.style if s.style not in ARTS else "photo" for s in scenes]
+        )
         return Batch(images, masks, covered, looks, scenes)
 
     def looks(self, things: list[Thing], generator: torch.Generator | None = None) -> Tensor:
@@ -197,12 +203,14 @@ class Renderer:
         shape = (-1, 1, 1, 1)
         line = torch.arange(SIZE, device=self.device) + 0.5
         cx, cy, r, on = (t.to(self.device).view(shape) for t in (x, foot - 2, size * 0.38, floor))
-        across = ((line.view(1, 1, 1, -1) - cx) / r).square() + ((line.view(1, 1, -1, 1) - cy) / (0.16 * r)).square()
+        across = ((line.view(1, 1, 1, -1) - cx) / r).square() + (
+            (line.view(1, 1, -1, 1) - cy) / (0.16 * r)
+        ).square()
         return 0.30 * on * torch.exp(-across)
 
 
 def mixed(one: Tensor, other: Tensor, share: float) -> Tensor:
-    """Two sprites (4, s, s) blended by `share`, or with a share of 0 the other's lower half under the one's."""
+    """Two sprites (4, s, s) blended by `share`; a share of 0 puts the other's lower half under the one."""
     if share:
         return one * (1 - share) + other * share
     ramp = torch.linspace(-12, 12, one.shape[-1], device=one.device).sigmoid().view(1, -1, 1)

@@ -110,7 +110,11 @@ def draw_thing(rng: np.random.Generator, odds: Odds, world: World, art: str) -> 
 def draw_scene(rng: np.random.Generator, odds: Odds, world: World) -> Scene:
     """One scene; a pair has two different kinds."""
     art = str(rng.choice(ARTS, p=odds.arts))
-    style = str(rng.choice(["pixel", "grey", "sketch"])) if art == "photo" and rng.random() < odds.effect / odds.arts[0] else art
+    style = (
+        str(rng.choice(["pixel", "grey", "sketch"]))
+        if art == "photo" and rng.random() < odds.effect / odds.arts[0]
+        else art
+    )
     things = [draw_thing(rng, odds, world, art)]
     if rng.random() < odds.pair:
         second = draw_thing(rng, odds, world, art)
@@ -139,7 +143,9 @@ class Caption:
         return " ".join(self.words)
 
 
-def caption(scene: Scene, rng: np.random.Generator | None = None, names: tuple[str, ...] | None = None) -> Caption:
+def caption(
+    scene: Scene, rng: np.random.Generator | None = None, names: tuple[str, ...] | None = None
+) -> Caption:
     """Tell the scene. Without `rng` the plainest wording is used. `names` replace the things' own names."""
     opening, article, joint = STYLES[scene.style], "a", "next to"
     if rng is not None:

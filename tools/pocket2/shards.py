@@ -1,8 +1,8 @@
 """Encoded scenes on disk: rendered once, encoded by the frozen autoencoder, kept in shards of 4096.
 
-Run: `python -m tools.pocket2.shards --freeze` (after train_vae), then `python -m tools.pocket2.shards --shards 64`.
-Shards that exist are kept, so it goes on where it was cut off; several runs may share the work with
-`--first`/`--stride`, and training takes in new shards as they appear.
+Run: `python -m tools.pocket2.shards --freeze` (after train_vae), then
+`python -m tools.pocket2.shards --shards 64`. Shards that exist are kept, so it goes on where it was cut off;
+several runs may share the work with `--first`/`--stride`, and training takes in new shards as they appear.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Shard:
 
 
 def freeze(work: Path, source: str) -> None:
-    """Write the checkpoint `source` as the autoencoder every later stage stands on, with its measured scale."""
+    """Write the checkpoint `source` as the autoencoder of every later stage, with its measured scale."""
     saved = checkpoint.load(work / "checkpoints" / f"{source}.pt")
     assert saved is not None, f"no checkpoint {source}: run train_vae first"
     vae = build().eval()
@@ -55,7 +55,9 @@ def freeze(work: Path, source: str) -> None:
     vae.save_pretrained(folder.with_suffix(".partial"))
     os.replace(folder.with_suffix(".partial"), folder)
     spread = [round(float(v), 2) for v in (hidden * vae.config.scaling_factor).std((0, 2, 3))]
-    Log(work, "shards")(f"frozen at step {saved['step']}: scale {vae.config.scaling_factor}, deviations {spread}")
+    Log(work, "shards")(
+        f"frozen at step {saved['step']}: scale {vae.config.scaling_factor}, deviations {spread}"
+    )
 
 
 def frozen(work: Path, device: torch.device | str = "cpu") -> AutoencoderKL:
@@ -65,7 +67,7 @@ def frozen(work: Path, device: torch.device | str = "cpu") -> AutoencoderKL:
 
 
 def weights(images: Tensor, covered: Tensor) -> Tensor:
-    """How much a latent cell's error counts: (n, 1, 16, 16), 1 on backdrops, 3 on things, up to 5 on detail."""
+    """How much a latent cell's error counts: (n, 1, 16, 16), 1 on backdrops to 5 on fine detail."""
     fine = (detail(images * 2 - 1) - 1) / 4
     return 1 + F.avg_pool2d(covered * (2 + 2 * fine), 8)
 

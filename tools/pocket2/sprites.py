@@ -135,7 +135,11 @@ class SpriteBook:
             band = alpha[top : top + SIZE // 7].amax(dim=0)
             columns = torch.nonzero(band > 0.5).flatten().float()
             width = float(columns.max() - columns.min()) / SIZE
-            self._heads[key] = (float(columns.mean()) / SIZE, top / SIZE + 0.06, min(0.46, max(0.34, width * 1.1)))
+            self._heads[key] = (
+                float(columns.mean()) / SIZE,
+                top / SIZE + 0.06,
+                min(0.46, max(0.34, width * 1.1)),
+            )
         return self._heads[key]
 
 
@@ -146,7 +150,7 @@ def main() -> None:
         made = rasterise(art, work)
         checkpoint.save(work / "sprites" / f"{art}.pt", made)
         missing = [kind.name for kind in all_kinds() if kind.code not in made]
-        print(f"{art}: {len(made)} sprites; hats {all(code in made for code in HATS.values())}; without {missing}")
+        print(f"{art}: {len(made)} sprites; hats {all(c in made for c in HATS.values())}; without {missing}")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def load_tokenizer(work: Path) -> CLIPTokenizer:
 
 
 class Encoder:
-    """Captions -> ids (n, 32) padded with the end token, and each thing's noun position (n, 2), -1 for none."""
+    """Captions -> ids (n, 32) padded with the end token, and noun positions (n, 2), -1 for none."""
 
     def __init__(self, tokenizer: CLIPTokenizer) -> None:
         self.tokenizer = tokenizer

@@ -1,4 +1,4 @@
-"""What the base knows by name: things, art styles, colours, hats, places; and what is held out of training."""
+"""What the base knows by name: things, art styles, colours, hats, places; and what is held out."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Train the text encoder on captions alone: a noun's state says what the thing looks like.
 
-Run: `python -m tools.pocket2.train_text --steps 5000`. The first 192 numbers of a noun's state are the appearance
-code of the thing (in the style and colour the caption names); those of every other state are zero. The last
+Run: `python -m tools.pocket2.train_text --steps 1300`. The first 192 numbers of a noun's state are the
+appearance code of the thing (in the style and colour the caption names); those of every other state are zero. The last
 64 tell which word it is, whether the thing stands alone, left or right, the place and the style. So a look
 has one place in the text, where a concept can put its own.
 """
@@ -41,7 +41,13 @@ class TextCourse(nn.Module):
         super().__init__()
         self.text = text
         rest = WIDTH - CODE
-        sizes = {"word": vocabulary, "slot": 3, "place": len(PLACES), "backdrop": len(COLOURS), "style": len(STYLES)}
+        sizes = {
+            "word": vocabulary,
+            "slot": 3,
+            "place": len(PLACES),
+            "backdrop": len(COLOURS),
+            "style": len(STYLES),
+        }
         self.heads = nn.ModuleDict({name: nn.Linear(rest, size) for name, size in sizes.items()})
 
 
@@ -53,7 +59,7 @@ class TextPair(Pair):
 
 @dataclass(frozen=True)
 class Lesson:
-    """ids (n, T); code (n, T, 192), the code each state should hold; targets by head (n, T), UNKNOWN for none."""
+    """ids (n, T); code (n, T, 192), what each state should hold; targets by head (n, T) or UNKNOWN."""
 
     ids: Tensor
     code: Tensor

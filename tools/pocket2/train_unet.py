@@ -1,7 +1,7 @@
 """Train the UNet on encoded scenes, so that values mean something everywhere.
 
-Run: `python -m tools.pocket2.train_unet --threads 1` (goes on from its checkpoint, again and again), then the same
-with `--cooldown 4000`, which starts from the level checkpoint, leaves it as it is, and writes NAME-cooled.
+Run: `python -m tools.pocket2.train_unet --threads 1` (goes on from its checkpoint, again and again), then the
+same with `--cooldown 4000`, which starts from the level checkpoint, leaves it as it is, and writes NAME-cooled.
 
 In a part of the draws a thing is drawn from its code: the caption names it by some word, and the values read
 a noun state whose first 192 numbers are the thing's own code. In a third of those the keys read it too.
@@ -96,7 +96,14 @@ class Feed:
     """Batches of latents and word states from the shards on disk; new shards join as they appear."""
 
     def __init__(
-        self, work: Path, device: torch.device, drop: float, coded: float, bare_ends: float, noise: float, newest: int
+        self,
+        work: Path,
+        device: torch.device,
+        drop: float,
+        coded: float,
+        bare_ends: float,
+        noise: float,
+        newest: int,
     ) -> None:
         self.work, self.device, self.newest = work, device, newest
         self.drop, self.coded, self.bare_ends, self.noise = drop, coded, bare_ends, noise
@@ -130,7 +137,7 @@ class Feed:
 
     @torch.no_grad()
     def batch(self, rng: np.random.Generator, n: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Latents (n, 8, 16, 16) fp32, states for keys then values (n, 64, 256) bf16, weights (n, 1, 16, 16)."""
+        """Latents (n, 8, 16, 16), states for keys then values (n, 64, 256) bf16, weights (n, 1, 16, 16)."""
         numbers = list(self.shards)
         picks = [(numbers[i], int(rng.integers(shards.SHARD))) for i in rng.integers(len(numbers), size=n)]
         clean = torch.stack([self.shards[s].latents[k] for s, k in picks]).to(self.device).float()
@@ -200,9 +207,7 @@ def main() -> None:
     cooled = work / "checkpoints" / f"{options.name}-cooled.pt"
     log = Log(work, options.name)
     torch.manual_seed(options.seed)
-    feed = Feed(
-        work, device, options.drop, options.coded, options.bare_ends, options.noise, options.newest
-    )
+    feed = Feed(work, device, options.drop, options.coded, options.bare_ends, options.noise, options.newest)
     trainee = Trainee(device, options.rate, options.decay)
     saved = checkpoint.load(cooled) if options.cooldown else None
     left = saved["left"] if saved else 0
@@ -214,7 +219,9 @@ def main() -> None:
     elif options.start:
         begun = checkpoint.load(work / "checkpoints" / f"{options.start}.pt")
         if begun is None:
-            raise SystemExit(f"There is no checkpoint {options.start} to start from in {work / 'checkpoints'}.")
+            raise SystemExit(
+                f"There is no checkpoint {options.start} to start from in {work / 'checkpoints'}."
+            )
         trainee.begin_from(begun["average"])
     shares, target = signal_shares(device), cooled if options.cooldown else level
     until = time.monotonic() + options.minutes * 60
@@ -240,10 +247,13 @@ def main() -> None:
             feed.refresh()
         if tell_due.due():
             speed = seen / (time.monotonic() - since)
-            log(f"step {trainee.step} v-mse {np.mean(errors[-200:]):.4f} {speed:.1f} scenes/s, {len(feed.shards)} shards")
+            log(
+                f"step {trainee.step} v-mse {np.mean(errors[-200:]):.4f} {speed:.1f} scenes/s, "
+                f"shards to {max(feed.shards)}"
+            )
             seen, since = 0, time.monotonic()
     keep()
-    log(f"stopped at step {trainee.step}, v-mse {np.mean(errors[-200:] or [0]):.4f}, {len(feed.shards)} shards")
+    log(f"stopped at step {trainee.step}, v-mse {np.mean(errors[-200:] or [0]):.4f}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Train the autoencoder on windows of fresh scenes, things and fine detail weighing most.
 
-Run: `python -m tools.pocket2.train_vae --start vae-first --steps 2400`, where `vae-first` is the first edition's
+Run: `python -m tools.pocket2.train_vae --start vae-first --steps 2000`, where `vae-first` is the first edition's
 autoencoder (`python -m tools.pocket.adopt` makes it from a shipped pipeline). Judged on held-out things.
 """
 
@@ -27,7 +27,9 @@ STAGE = 1
 ODDS = Odds(pair=0.35, effect=0.12, varied=0.35)
 
 
-def windows(batch: Batch, rng: np.random.Generator, size: int, things: float, each: int) -> tuple[Tensor, Tensor]:
+def windows(
+    batch: Batch, rng: np.random.Generator, size: int, things: float, each: int
+) -> tuple[Tensor, Tensor]:
     """`each` windows of every image (rn, 3, size, size) in [-1, 1], and their weights (rn, 1, size, size).
 
     Their middles lie on things more often than beside them.
@@ -38,7 +40,9 @@ def windows(batch: Batch, rng: np.random.Generator, size: int, things: float, ea
     for row in range(len(true)):
         odds = batch.covered[row, 0, ::8, ::8].flatten().double().cpu().numpy() + 0.03
         for cell in rng.choice(len(odds), size=each, p=odds / odds.sum()):
-            y, x = (int(np.clip(8 * place + 4 - size // 2, 0, SIZE - size)) for place in divmod(int(cell), 16))
+            y, x = (
+                int(np.clip(8 * place + 4 - size // 2, 0, SIZE - size)) for place in divmod(int(cell), 16)
+            )
             cut.append(true[row, :, y : y + size, x : x + size])
             cut_weights.append(weights[row, :, y : y + size, x : x + size])
     return torch.stack(cut), torch.stack(cut_weights)
@@ -94,7 +98,9 @@ def main() -> None:
     course.log(report())
     for step in course.steps(options.steps, options.batch, report):
         rng = step_rng(options.seed, STAGE, step)
-        true, weights = windows(renderer.scenes(rng, options.batch // 4), rng, options.window, options.things, 4)
+        true, weights = windows(
+            renderer.scenes(rng, options.batch // 4), rng, options.window, options.things, 4
+        )
         torch.manual_seed(options.seed * 1_000_003 + step)
         with precision(device):
             hidden = vae.encode(true).latent_dist
