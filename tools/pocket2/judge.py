@@ -1,9 +1,9 @@
-"""The judge: a convolutional network that says which thing an image shows, and what it wears, where, in what style.
+"""The judge: a network that says which thing an image shows, what it wears, where, in what style.
 
-It is never shipped, shares nothing with the base, and knows every thing in every art style, the held-out ones
-too: it only judges. Each thing has a proxy, a unit vector; an image's embedding is trained to lie nearest to the
-proxy of what it shows (normalised softmax, Zhai and Wu 2019). "Nothing recognisable" has a proxy of its own,
-so that a heap of the right colour counts as one.
+It is never shipped, shares nothing with the base, and knows every thing in every art style, the held-out
+ones too: it only judges. Each thing has a proxy, a unit vector; an image's embedding is trained to lie
+nearest to the proxy of what it shows (normalised softmax, Zhai and Wu 2019). "Nothing recognisable" has a
+proxy of its own, so that a heap of the right colour counts as one.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ SCALE = 16.0
 class Answer:
     """What the judge sees.
 
-    embeddings: (n, 3, 192), unit vectors for a thing alone, left, right; similarity: (n, 3, things + 1), cosines to
-    all proxies, "nothing" last; slots[head] (n, 3, choices) and scene[head] (n, choices): logits.
+    embeddings: (n, 3, 192), unit vectors for a thing alone, left, right; similarity: (n, 3, things + 1),
+    cosines to all proxies, "nothing" last; slots[head] (n, 3, choices) and scene[head] (n, choices): logits.
     """
 
     embeddings: Tensor

@@ -1,7 +1,7 @@
 """Train the judge on rendered scenes of all things, held-out ones included; goes on from its checkpoint.
 
-Run: `python -m tools.pocket2.train_judge --steps 3000`. Images are worn a little, as a generator wears them; some
-are spoiled beyond recognition and must be told as nothing.
+Run: `python -m tools.pocket2.train_judge --steps 3000`. Images are worn a little, as a generator wears them;
+some are spoiled beyond recognition and must be told as nothing.
 """
 
 from __future__ import annotations

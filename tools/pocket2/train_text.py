@@ -1,9 +1,9 @@
 """Train the text encoder on captions alone: a noun's state says what the thing looks like.
 
 Run: `python -m tools.pocket2.train_text --steps 1300`. The first 192 numbers of a noun's state are the
-appearance code of the thing (in the style and colour the caption names); those of every other state are zero. The last
-64 tell which word it is, whether the thing stands alone, left or right, the place and the style. So a look
-has one place in the text, where a concept can put its own.
+appearance code of the thing (in the style and colour the caption names); those of every other state are
+zero. The last 64 tell which word it is, whether the thing stands alone, left or right, the place and the
+style. So a look has one place in the text, where a concept can put its own.
 """
 
 from __future__ import annotations

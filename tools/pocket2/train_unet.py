@@ -1,7 +1,8 @@
 """Train the UNet on encoded scenes, so that values mean something everywhere.
 
-Run: `python -m tools.pocket2.train_unet --threads 1` (goes on from its checkpoint, again and again), then the
-same with `--cooldown 4000`, which starts from the level checkpoint, leaves it as it is, and writes NAME-cooled.
+Run: `python -m tools.pocket2.train_unet --threads 1` (goes on from its checkpoint, again and again), then
+the same with `--cooldown 4000`, which starts from the level checkpoint, leaves it as it is, and writes
+NAME-cooled.
 
 In a part of the draws a thing is drawn from its code: the caption names it by some word, and the values read
 a noun state whose first 192 numbers are the thing's own code. In a third of those the keys read it too.

@@ -1,7 +1,8 @@
 """Train the autoencoder on windows of fresh scenes, things and fine detail weighing most.
 
-Run: `python -m tools.pocket2.train_vae --start vae-first --steps 2000`, where `vae-first` is the first edition's
-autoencoder (`python -m tools.pocket.adopt` makes it from a shipped pipeline). Judged on held-out things.
+Run: `python -m tools.pocket2.train_vae --start vae-first --steps 2000`, where `vae-first` is the first
+edition's autoencoder (`python -m tools.pocket.adopt` makes it from a shipped pipeline). Judged on held-out
+things.
 """
 
 from __future__ import annotations
