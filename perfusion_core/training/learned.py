@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -42,6 +42,8 @@ class Learned:
     superclass_encoding: Tensor
     values: dict[str, nn.Parameter]
     keys: dict[str, nn.Parameter] | None
+    offset: nn.Parameter | None = None
+    value_weights: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
 
     @property
     def placeholder(self) -> str:
@@ -55,6 +57,25 @@ class Learned:
         """Move the running average i* towards this step's mean encoding of the token. Shape: (D,)."""
         self.target_input = decay * self.target_input + (1 - decay) * encoding.to(self.target_input.device)
 
+    def gather_offset_gradient(self) -> None:
+        """Give the offset its gradient, W_V^T (dL/do*_V) summed over the layers; after the backward pass."""
+        if self.offset is None:
+            return
+        pulled = [
+            self.value_weights[path].T @ value.grad
+            for path, value in self.values.items()
+            if value.grad is not None
+        ]
+        self.offset.grad = torch.stack(pulled).sum(dim=0).to(self.offset.device)
+
+    @torch.no_grad()
+    def apply_offset(self, before: Tensor) -> None:
+        """Let every value follow the offset, which was `before` (D,) until the optimizer's step."""
+        assert self.offset is not None
+        moved = self.offset - before
+        for path, value in self.values.items():
+            value += self.value_weights[path] @ moved.to(value.device)
+
     def is_finite(self) -> bool:
         tensors = [self.embedding, self.target_input, *self.targets()]
         return all(bool(torch.isfinite(tensor).all()) for tensor in tensors)
@@ -67,16 +88,19 @@ class Learned:
             "superclass_encoding": _plain(self.superclass_encoding),
             "values": {path: _plain(value) for path, value in self.values.items()},
             "keys": {path: _plain(key) for path, key in self.keys.items()} if self.keys else None,
+            "offset": None if self.offset is None else _plain(self.offset),
         }
 
     @torch.no_grad()
     def restore(self, tensors: Mapping[str, object]) -> None:
         """The reverse of `tensors`, in place, so that an optimizer keeps its parameters."""
-        for field in ("embedding", "target_input", "superclass_encoding"):
-            getattr(self, field).copy_(tensors[field])
-        for field in ("values", "keys"):
-            for path, parameter in (getattr(self, field) or {}).items():
-                parameter.copy_(tensors[field][path])  # type: ignore[index]
+        for name in ("embedding", "target_input", "superclass_encoding"):
+            getattr(self, name).copy_(tensors[name])
+        for name in ("values", "keys"):
+            for path, parameter in (getattr(self, name) or {}).items():
+                parameter.copy_(tensors[name][path])  # type: ignore[index]
+        if self.offset is not None:
+            self.offset.copy_(tensors["offset"])  # type: ignore[arg-type]
 
 
 @torch.no_grad()
@@ -103,6 +127,9 @@ def begin(
     learned.values = {path: _projected(attention.to_v, encoding) for path, attention in attentions.items()}
     if recipe.keys == "trained":
         learned.keys = {path: _projected(attention.to_k, encoding) for path, attention in attentions.items()}
+    if recipe.offset_rate:
+        learned.offset = nn.Parameter(torch.zeros_like(encoding))
+        learned.value_weights = {path: _weight(a.to_v, len(encoding)) for path, a in attentions.items()}
     return learned
 
 
@@ -190,6 +217,14 @@ def _projected(projection: nn.Module, encoding: Tensor) -> nn.Parameter:
     inputs = torch.stack([encoding, torch.zeros_like(encoding)]).to(weight.device, weight.dtype)
     both = projection(inputs).float()
     return nn.Parameter(both[0] - both[1])
+
+
+def _weight(projection: nn.Module, width: int) -> Tensor:
+    """The projection's weight, measured through whatever wraps it. Shape: (O, D), float32."""
+    weight = next(projection.parameters())
+    inputs = torch.eye(width, device=weight.device, dtype=weight.dtype)
+    with torch.no_grad():
+        return (projection(inputs) - projection(torch.zeros_like(inputs[:1]))).float().T.contiguous()
 
 
 def _plain(tensor: Tensor) -> Tensor:

@@ -61,7 +61,8 @@ class Recipe:
     """Settings of one teaching.
 
     steps: optimizer steps; each sees `batch_size * accumulation` examples. value_rate, embedding_rate:
-    learning rates of o*_V and of the word embedding; warmup: steps over which both rise to that. clarity:
+    learning rates of o*_V and of the word embedding; offset_rate: of a shift in encoding space that all
+    layers' values share, 0 for none (see learned.py); warmup: steps over which all rise to that. clarity:
     weight of keeping the concept's word apart from its neighbours, 0 for not at all (see clarity.py).
     decay: what i* keeps of itself at an optimizer step. bias, temperature, removal: the gate while
     training; inference_temperature: the gate's temperature stored for drawing. keys "trained" learns o*_K
@@ -75,6 +76,7 @@ class Recipe:
     accumulation: int = 1
     value_rate: float = 0.03
     embedding_rate: float = 0.006
+    offset_rate: float = 0.0
     warmup: int = 0
     clarity: float = 0.0
     decay: float = 0.99
@@ -225,6 +227,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("accumulation", 1, 256),
     ("value_rate", 0.0, 1.0),
     ("embedding_rate", 0.0, 1.0),
+    ("offset_rate", 0.0, 10.0),
     ("warmup", 0, 10_000),
     ("clarity", 0.0, 1000.0),
     ("decay", 0.0, 0.9999),

@@ -94,11 +94,25 @@ def optimizer_for(learned: Learned, recipe: Recipe) -> torch.optim.Adam:
         {"params": [learned.embedding], "lr": recipe.embedding_rate},
         {"params": learned.targets(), "lr": recipe.value_rate},
     ]
+    if learned.offset is not None:
+        groups.append({"params": [learned.offset], "lr": recipe.offset_rate})
     return torch.optim.Adam(groups, weight_decay=0.0)
 
 
-def set_rates(optimizer: torch.optim.Optimizer, recipe: Recipe, step: int) -> None:
-    """Adam's first steps are as long as later ones but know only one batch: warm-up shortens them."""
+def take_step(
+    optimizer: torch.optim.Optimizer, scaler: GradScaler, learned: Learned, recipe: Recipe, step: int
+) -> None:
+    """Move everything that is learned by the gradients that have been gathered.
+
+    Adam's first steps are as long as later ones but know only one batch: warm-up shortens them.
+    """
     share = min(1.0, (step + 1) / (recipe.warmup + 1))
-    for group, rate in zip(optimizer.param_groups, (recipe.embedding_rate, recipe.value_rate), strict=True):
+    rates = (recipe.embedding_rate, recipe.value_rate, recipe.offset_rate)
+    for group, rate in zip(optimizer.param_groups, rates, strict=False):  # no offset: no third group
         group["lr"] = rate * share
+    learned.gather_offset_gradient()
+    before = None if learned.offset is None else learned.offset.detach().clone()
+    scaler.step(optimizer)
+    scaler.update()
+    if before is not None:
+        learned.apply_offset(before)

@@ -33,7 +33,7 @@ from perfusion_core.training.run_checkpoint import (
     save,
     save_concepts,
 )
-from perfusion_core.training.step import NoiseSchedule, gather_gradients, optimizer_for, set_rates
+from perfusion_core.training.step import NoiseSchedule, gather_gradients, optimizer_for, take_step
 
 if TYPE_CHECKING:
     from perfusion_core.model.base import BaseModel
@@ -158,9 +158,7 @@ def train(
                     ends.append(clarity_loss(encoded, name, learned.target_input, inverse_covariance))
                     gradients.append(scaler.scale(torch.full_like(ends[-1], recipe.clarity)))
                 torch.autograd.backward(ends, gradients)
-                set_rates(optimizer, recipe, state.step)
-                scaler.step(optimizer)
-                scaler.update()
+                take_step(optimizer, scaler, learned, recipe, state.step)
             if not isfinite(loss) or not learned.is_finite():
                 raise not_finite(state.step + 1, run_dir)
             state.step += 1

@@ -1,0 +1,62 @@
+"""The offset in encoding space that all layers' values share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from perfusion_core.model.describe import cross_attentions, linear_of
+from perfusion_core.model.text import PromptEncoder
+from perfusion_core.training.learned import Learned, begin
+
+
+@pytest.fixture
+def begun(lesson: Any) -> Learned:
+    recipe = lesson.recipe.changed(offset_rate=0.1)
+    return begin(
+        lesson.base, PromptEncoder(lesson.base), "Biscuit", "dog", ["a photo of a <Biscuit>"], recipe
+    )
+
+
+def test_the_offset_moves_every_value_by_its_projection(lesson: Any, begun: Learned) -> None:
+    assert begun.offset is not None
+    start = {path: value.detach().clone() for path, value in begun.values.items()}
+    shift = torch.linspace(-1, 1, len(begun.offset))
+    with torch.no_grad():
+        before = begun.offset.clone()
+        begun.offset += shift
+    begun.apply_offset(before)
+    for path, attention in cross_attentions(lesson.base.unet).items():
+        expected = start[path] + linear_of(attention.to_v).weight.float() @ shift
+        torch.testing.assert_close(begun.values[path].detach(), expected)
+
+
+def test_the_offset_gets_the_gradient_that_autograd_gives(lesson: Any, begun: Learned) -> None:
+    assert begun.offset is not None
+    shift = torch.zeros_like(begun.offset, requires_grad=True)
+    total = torch.zeros(())
+    for path, attention in cross_attentions(lesson.base.unet).items():
+        value = begun.values[path].detach() + linear_of(attention.to_v).weight.detach().float() @ shift
+        total = total + value.sin().sum()
+    total.backward()
+    torch.stack([value.sin().sum() for value in begun.values.values()]).sum().backward()
+    begun.gather_offset_gradient()
+    torch.testing.assert_close(begun.offset.grad, shift.grad)
+
+
+def test_a_run_with_an_offset_resumes_to_the_same_concept(lesson: Any, tmp_path: Path) -> None:
+    recipe = lesson.recipe.changed(offset_rate=0.05, value_rate=0.01)
+    whole = lesson.learn(recipe=recipe)
+    still = lesson.learn(recipe=recipe.changed(offset_rate=0.0), run_dir=tmp_path / "still")
+    assert not torch.equal(*(concept.values[next(iter(whole.values))] for concept in (whole, still)))
+    seen: list[str] = []
+    for event in lesson.events(
+        recipe=recipe, run_dir=tmp_path / "cut", should_stop=lambda: seen.count("step") >= 4
+    ):
+        seen.append(event.kind)
+    assert seen[-1] == "stopped"
+    resumed = lesson.learn(recipe=recipe, run_dir=tmp_path / "cut", resume=True)
+    assert all(torch.equal(value, resumed.values[path]) for path, value in whole.values.items())
