@@ -9,6 +9,7 @@ import numpy as np
 from tools.pocket2.things import ARTS, COLOURS, GENERIC, HATS, OPENINGS, PLACES, STYLES, Kind, kinds
 
 Sprite = tuple[str, str]  # art style, emoji code
+EFFECTS = ("pixel", "grey", "sketch")
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Odds:
     plain: float = 0.25
     untold_place: float = 0.08
     effect: float = 0.10  # pixel art, black and white, pencil sketch
+    effect_any: bool = False  # on every art style, not on "photo" alone: words do not name those
     arts: tuple[float, ...] = (0.5, 0.25, 0.25)
     varied: float = 0.40  # things that depart from their sprite: drawn from their code alone
     hue: float = 0.6
@@ -110,11 +112,9 @@ def draw_thing(rng: np.random.Generator, odds: Odds, world: World, art: str) -> 
 def draw_scene(rng: np.random.Generator, odds: Odds, world: World) -> Scene:
     """One scene; a pair has two different kinds."""
     art = str(rng.choice(ARTS, p=odds.arts))
-    style = (
-        str(rng.choice(["pixel", "grey", "sketch"]))
-        if art == "photo" and rng.random() < odds.effect / odds.arts[0]
-        else art
-    )
+    affected = art == "photo" or odds.effect_any
+    share = odds.effect if odds.effect_any else odds.effect / odds.arts[0]
+    style = str(rng.choice(EFFECTS)) if affected and rng.random() < share else art
     things = [draw_thing(rng, odds, world, art)]
     if rng.random() < odds.pair:
         second = draw_thing(rng, odds, world, art)

@@ -29,7 +29,7 @@ STAGE = 4
 SHARD = 4096
 # Lone things at plain places come first; pairs and hats are learned last.
 EARLY = Odds(pair=0.08, hat_alive=0.18, hat_other=0.10, plain=0.35, effect=0.06, varied=0.45)
-LATE = Odds(pair=0.35, hat_alive=0.32, hat_other=0.22, plain=0.25, effect=0.12, varied=0.40)
+LATE = Odds(pair=0.35, hat_alive=0.32, hat_other=0.22, plain=0.25, effect=0.12, effect_any=True, varied=0.40)
 
 
 @dataclass(frozen=True)

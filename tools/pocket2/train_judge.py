@@ -20,7 +20,14 @@ from tools.pocket2.scene import Odds
 
 STAGE = 5
 ODDS = Odds(
-    pair=0.35, hat_alive=0.35, hat_other=0.3, colour=0.2, effect=0.12, arts=(0.4, 0.3, 0.3), varied=0.0
+    pair=0.35,
+    hat_alive=0.35,
+    hat_other=0.3,
+    colour=0.2,
+    effect=0.12,
+    arts=(0.4, 0.3, 0.3),
+    varied=0.0,
+    effect_any=True,
 )
 SPREAD = Spread(shift=6.0, size=0.12, tilt=0.08, light=0.08, hue=0.03)
 

@@ -28,7 +28,7 @@ from tools.pocket.training import Log, stage_parser, step_rng
 from tools.pocket2 import codes, shards
 from tools.pocket2.denoiser import SplitAttention, build_unet
 from tools.pocket2.render import Renderer
-from tools.pocket2.scene import Caption, Scene, caption, stand_in
+from tools.pocket2.scene import EFFECTS, Caption, Scene, caption, stand_in
 from tools.pocket2.text import Encoder, load_tokenizer
 
 STAGE = 6
@@ -128,8 +128,9 @@ class Feed:
 
     def _told(self, scene: Scene, rng: np.random.Generator) -> tuple[Caption, bool]:
         """A caption, and whether the things are drawn from their codes."""
-        varied = any(thing.variation for thing in scene.things)
-        if not varied and rng.random() >= self.coded:
+        unnamed = any(thing.variation for thing in scene.things)
+        unnamed |= scene.style in EFFECTS and scene.things[0].sprite[0] != "photo"
+        if not unnamed and rng.random() >= self.coded:
             return caption(scene, rng), False
         names = tuple(stand_in(rng, thing.kind, self.world) for thing in scene.things)
         plain = tuple(replace(thing, colour=None) for thing in scene.things)
