@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from perfusion_core.model.base import load_base
 from perfusion_core.sampling.generator import draw
 from perfusion_core.sampling.operating_points import RANGES
 from perfusion_core.sampling.request import GenerationRequest, Row
-from perfusion_core.model.base import load_base
 from perfusion_core.studio.bases import LoadedBase
 from perfusion_core.studio.library.library import Library
 from perfusion_core.studio.settings import Settings

@@ -105,6 +105,8 @@ def loss_of(course: TextCourse, lesson: Lesson) -> Tensor:
     noun = lesson.code.abs().sum(-1) > 0
     loss = error[noun].mean() + error[~noun].mean()
     for name, target in lesson.targets.items():
+        if bool((target == UNKNOWN).all()):
+            continue
         logits = course.heads[name](states[..., CODE:])
         loss = loss + 0.05 * F.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=UNKNOWN)
     return loss

@@ -1,0 +1,42 @@
+"""A work folder with made-up sprites, so that nothing is downloaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+from tools.pocket2.render import Renderer
+from tools.pocket2.sprites import squared
+from tools.pocket2.things import ARTS, all_kinds
+
+
+@pytest.fixture(scope="session")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sprites of every kind: an ellipse whose shape and colour depend on the kind and the art style."""
+    folder = tmp_path_factory.mktemp("pocket2")
+    (folder / "sprites").mkdir()
+    shapes = [_ellipse(number) for number in range(60)]
+    for a, art in enumerate(ARTS):
+        made = {}
+        for number, kind in enumerate(all_kinds()):
+            if art == "cartoon" and number % 20 == 7:  # an art style may lack kinds
+                continue
+            made[kind.code] = shapes[(number + 20 * a) % len(shapes)]
+        torch.save(made, folder / "sprites" / f"{art}.pt")
+    return folder
+
+
+def _ellipse(number: int) -> torch.Tensor:
+    image = Image.new("RGBA", (64, 64))
+    box = (8 + number % 5, 6 + number % 7, 58 - number % 11, 60 - number % 3)
+    fill = ((37 * number) % 256, (91 * number + 60) % 256, (53 * number) % 256, 255)
+    ImageDraw.Draw(image).ellipse(box, fill=fill)
+    return (squared(image) * 255).round().to(torch.uint8)
+
+
+@pytest.fixture(scope="session")
+def renderer(work: Path) -> Renderer:
+    return Renderer(work)
