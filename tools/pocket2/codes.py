@@ -49,8 +49,13 @@ def fit(looks: Tensor) -> Coder:
     """Principal components of looks (n, 4, 32, 32)."""
     flat = looks.flatten(1).double()
     mean = flat.mean(0)
-    variance, components = torch.linalg.eigh((flat - mean).T @ (flat - mean) / len(flat))
-    variance, components = variance.flip(0)[:WIDTH], components.flip(1)[:, :WIDTH]
+    centred = flat - mean
+    if len(flat) < flat.shape[1]:
+        deviation, components = torch.linalg.svd(centred, full_matrices=False)[1:]
+        variance, components = deviation[:WIDTH].square() / len(flat), components[:WIDTH].T
+    else:
+        variance, components = torch.linalg.eigh(centred.T @ centred / len(flat))
+        variance, components = variance.flip(0)[:WIDTH], components.flip(1)[:, :WIDTH]
     basis = components / variance.pow(0.25)
     scale = variance.sqrt().mean().rsqrt()  # coordinates now vary by the root of their variance
     return Coder(mean.float(), (basis * scale).float())
