@@ -1,4 +1,4 @@
-"""The only way anything is written: whole, or not at all. And how a file that anyone may have made is opened."""
+"""The only way anything is written: whole, or not at all. And how a file from anyone is opened."""
 
 from __future__ import annotations
 

@@ -156,9 +156,9 @@ def read_recipe(path: str | Path) -> ImageRecipe:
     found = read_any_recipe(path)
     if isinstance(found, ForeignRecipe):
         raise PerfusionError(
-            f"{printable(Path(path).name)} was made by another tool: it names a prompt, but not the concepts and the "
-            "base model "
-            "an exact repeat needs. Its prompt can still be read with `python app.py recipe`."
+            f"{printable(Path(path).name)} was made by another tool: it names a prompt, but not the "
+            "concepts and the base model that an exact repeat needs. "
+            "Its prompt can still be read with `python app.py recipe`."
         )
     return found
 
@@ -199,8 +199,8 @@ def _parameters_text(path: Path) -> str:
     text = png_text(path, CHUNK)
     if text is None or not text.strip():
         raise PerfusionError(
-            f"{printable(path.name)} carries no recipe. Only PNG files as they were saved do; screenshots and "
-            "images passed through a chat or an editor usually lose it."
+            f"{printable(path.name)} carries no recipe. Only PNG files as they were saved do; screenshots "
+            "and images passed through a chat or an editor usually lose it."
         )
     return text
 

@@ -40,7 +40,7 @@ def png_text(path: Path, keyword: str) -> str | None:
     except (_NotReadable, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise PerfusionError(
-            f"{name[:100]} is not a PNG image that can be read ({reason}). Choose the PNG file as it was saved."
+            f"{name[:100]} is not a PNG image that can be read ({reason}). Choose the PNG as it was saved."
         ) from None
 
 
