@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from perfusion_core.container import ContainerError, shown
 from perfusion_core.edit.removal import Removal
 from perfusion_core.errors import ConceptError
+from perfusion_core.recipe_rules import settings_problem
 
 FORMAT_VERSION = 1
 MAX_NAME_LENGTH = 40
@@ -81,6 +82,13 @@ def _webp(text: str) -> str:
     return text
 
 
+def _teachable(settings: dict[str, Any]) -> dict[str, Any]:
+    problem = settings_problem(settings)
+    if problem:
+        raise ValueError(problem)
+    return settings
+
+
 _Text = Annotated[str, AfterValidator(_printable)]
 _Line = Annotated[_Text, AfterValidator(_one_line)]
 _Label = Annotated[_Line, Field(min_length=1, max_length=200)]
@@ -88,6 +96,7 @@ _Key = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,40}$")]
 _Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 _Setting = Annotated[_Line, Field(max_length=500)] | _Whole | float | bool
 _Thumbnail = Annotated[str, Field(max_length=_MAX_THUMBNAIL_CHARACTERS), AfterValidator(_webp)]
+_Score = Annotated[float, Field(ge=-1e6, le=1e6)]
 _Bias = Annotated[float, Field(ge=-1.0, le=3.0)]
 
 
@@ -103,8 +112,8 @@ class ConceptMetadata(BaseModel):
     base_fingerprint: _Label
     covariance_fingerprint: _Label
     prediction_type: Literal["epsilon", "v_prediction", "sample"] | None = None
-    recipe: Annotated[dict[_Key, _Setting], Field(max_length=64)]
-    scores: Annotated[dict[_Key, float], Field(max_length=32)]
+    recipe: Annotated[dict[_Key, _Setting], Field(max_length=64), AfterValidator(_teachable)]
+    scores: Annotated[dict[_Key, _Score], Field(max_length=32)]
     bias: dict[Literal["local", "global"], _Bias]
     temperature: Annotated[float, Field(ge=0.001, le=10.0)]
     removal: Removal
