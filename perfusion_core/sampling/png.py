@@ -35,6 +35,7 @@ from perfusion_core.sampling.request import (
 FORMAT_VERSION = 1
 CHUNK = "parameters"
 RECIPE_KEY = "Perfusion recipe"
+LONGEST_FOREIGN_PROMPT = 10_000  # characters; some tools read long prompts in several parts
 
 
 def _usable_name(name: str) -> str:
@@ -224,9 +225,9 @@ def _parse_foreign(text: str, name: str) -> ForeignRecipe:
         raise PerfusionError(f"{name} has a `parameters` text, but not in a form that can be read.")
     prompt, _, negative = "\n".join(lines[:-1]).partition("Negative prompt:")
     prompt, negative = prompt.strip(), negative.strip()
-    if max(len(prompt), len(negative)) > LONGEST_PROMPT:
+    if max(len(prompt), len(negative)) > LONGEST_FOREIGN_PROMPT:
         raise PerfusionError(
-            f"The prompt in {name} has more than {LONGEST_PROMPT} characters, so it was not read. "
+            f"The prompt in {name} has more than {LONGEST_FOREIGN_PROMPT} characters, so it was not read. "
             "Use another image."
         )
     width, _, height = pairs.get("Size", "").partition("x")

@@ -21,7 +21,7 @@ MOST_CHUNKS = 200_000  # at 8 KB each, as libpng writes them, more than the larg
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
-class _NotReadable(Exception):
+class _NotReadableError(Exception):
     """Why a file cannot be read as a PNG."""
 
 
@@ -37,7 +37,7 @@ def png_text(path: Path, keyword: str) -> str | None:
             return _walk(file, keyword.encode("latin-1"))
     except FileNotFoundError:
         raise PerfusionError(f"There is no file {printable(str(path))[:300]}. Check the path.") from None
-    except (_NotReadable, OSError, ValueError) as error:
+    except (_NotReadableError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise PerfusionError(
             f"{name[:100]} is not a PNG image that can be read ({reason}). Choose the PNG as it was saved."
@@ -46,7 +46,7 @@ def png_text(path: Path, keyword: str) -> str | None:
 
 def _walk(file: BinaryIO, keyword: bytes) -> str | None:
     if file.read(8) != _SIGNATURE:
-        raise _NotReadable("it does not start like one")
+        raise _NotReadableError("it does not start like one")
     found: str | None = None
     for number in range(MOST_CHUNKS):
         head = file.read(8)
@@ -65,13 +65,13 @@ def _walk(file: BinaryIO, keyword: bytes) -> str | None:
 
 def _check_size(file: BinaryIO, kind: bytes, length: int) -> None:
     if kind != b"IHDR" or length != 13:
-        raise _NotReadable("it has no header")
+        raise _NotReadableError("it has no header")
     header = file.read(13 + 4)
     width, height = int.from_bytes(header[:4], "big"), int.from_bytes(header[4:8], "big")
     if len(header) < 17 or not width or not height:
-        raise _NotReadable("its header is damaged")
+        raise _NotReadableError("its header is damaged")
     if max(width, height) > LARGEST_SIDE:
-        raise _NotReadable(f"it is {width}×{height} pixels, larger than any image made here")
+        raise _NotReadableError(f"it is {width}×{height} pixels, larger than any image made here")
 
 
 def _keyword_and_data(file: BinaryIO, kind: bytes, length: int, keyword: bytes) -> bytes | None:
@@ -82,12 +82,12 @@ def _keyword_and_data(file: BinaryIO, kind: bytes, length: int, keyword: bytes) 
         file.seek(rest + 4, 1)
         return None
     if rest > LONGEST_TEXT:
-        raise _NotReadable("its text is too long to be a recipe")
+        raise _NotReadableError("its text is too long to be a recipe")
     data, checksum = file.read(rest), file.read(4)
     if len(data) < rest or len(checksum) < 4:
-        raise _NotReadable("it is cut short")
+        raise _NotReadableError("it is cut short")
     if zlib.crc32(kind + start + data) != int.from_bytes(checksum, "big"):
-        raise _NotReadable("its text is damaged")
+        raise _NotReadableError("its text is damaged")
     return data
 
 
@@ -102,7 +102,7 @@ def _text(data: bytes | None, kind: bytes) -> str | None:
     _, language_end, rest = rest.partition(b"\0")
     _, keyword_end, rest = rest.partition(b"\0")
     if not language_end or not keyword_end:
-        raise _NotReadable("its text is damaged")
+        raise _NotReadableError("its text is damaged")
     return (_inflated(rest) if packed else rest).decode("utf-8")  # UnicodeDecodeError is a ValueError
 
 
@@ -111,7 +111,7 @@ def _inflated(data: bytes) -> bytes:
     try:
         text = unpacker.decompress(data, LONGEST_TEXT)
     except zlib.error as error:
-        raise _NotReadable("its text is damaged") from error
+        raise _NotReadableError("its text is damaged") from error
     if unpacker.unconsumed_tail:
-        raise _NotReadable("its text is too long to be a recipe")
+        raise _NotReadableError("its text is too long to be a recipe")
     return text

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from perfusion_core.model.text import ParsedPrompt
 
 LARGEST_SEED = 2**63 - 1
+LONGEST_PROMPT = 2000  # characters; a text encoder reads some 77 tokens
 MOST_IMAGES = 256
 MOST_STEPS = 1000
 HIGHEST_GUIDANCE = 100.0
-LONGEST_PROMPT = 10_000  # characters; text encoders read some hundred
 SIDES = (64, 2048)
 
 
@@ -46,11 +46,13 @@ class GenerationRequest:
     biases: Mapping[str, float] = field(default_factory=dict[str, float])
 
     def checked(self) -> GenerationRequest:
-        """Itself, or `PerfusionError` saying which number is out of bounds and what it may be."""
+        """Itself, or `PerfusionError` saying which text or number is out of bounds and what it may be."""
         if not self.prompt.strip():
             raise PromptError("The prompt is empty. Say what the image shows.")
-        _check_text("prompt", self.prompt)
-        _check_text("negative prompt", self.negative_prompt)
+        _check_length("prompt", self.prompt)
+        _check_length("negative prompt", self.negative_prompt)
+        _check_whole("prompt", self.prompt)
+        _check_whole("negative prompt", self.negative_prompt)
         check_lock(self.lock)
         _check_range("seed", self.seed, 0, LARGEST_SEED)
         _check_range("number of images", self.count, 1, MOST_IMAGES)
@@ -135,11 +137,14 @@ def with_numbers(prompt: ParsedPrompt, biases: Mapping[str, float]) -> str:
     )
 
 
-def _check_text(what: str, text: str) -> None:
+def _check_length(what: str, text: str) -> None:
     if len(text) > LONGEST_PROMPT:
         raise PromptError(
-            f"The {what} has {len(text)} characters; at most {LONGEST_PROMPT} are read. Shorten it."
+            f"The {what} has {len(text)} characters; at most {LONGEST_PROMPT} are accepted. Shorten it."
         )
+
+
+def _check_whole(what: str, text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:  # half a character, as from a terminal that is not set to UTF-8
