@@ -7,6 +7,7 @@ import unicodedata
 
 # Joiners that words of several scripts are written with; alone they do nothing to a terminal.
 _JOINERS = "\u200c\u200d"
+_NOT_SHOWN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 
 def printable(text: str) -> str:
@@ -17,6 +18,11 @@ def printable(text: str) -> str:
     shown as the four characters \\\\x1b. All else, in any script, stays as it is.
     """
     return "".join(c if _is_plain(c) else _escape(c) for c in text)
+
+
+def is_showable(text: str) -> bool:
+    """Whether text, of one line or several, holds nothing that hides, is half, or turns text around."""
+    return not any(unicodedata.category(c) in _NOT_SHOWN and c != "\n" for c in text)
 
 
 def printable_json(value: object) -> str:

@@ -57,3 +57,30 @@ def test_such_a_file_placed_by_hand_hides_only_itself_and_says_why(library: Libr
     (library.folder / "placed" / CONCEPT_FILE).write_bytes(with_facts(content, recipe={"steps": 1e308}))
     assert [entry.name for entry in library.entries()] == ["mug"]
     assert "steps must be a whole number" in library.damaged()[0]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_name_that_looks_like_a_taken_one_is_refused(
+    library: Library, tiny_base: Any, overwrite: bool
+) -> None:
+    library.add(random_concept(tiny_base, "cop"))
+    before = files(library)
+    for spelling in ("сор", "cоp"):  # all in Cyrillic; with one Cyrillic letter
+        with pytest.raises(PerfusionError, match=r"looks like <cop>|mixes Cyrillic and Latin"):
+            library.add(random_concept(tiny_base, spelling), overwrite=overwrite)
+        with pytest.raises(PerfusionError, match=r"looks like <cop>|mixes Cyrillic and Latin"):
+            library.rename("mug", spelling)
+        with pytest.raises(PerfusionError, match=r"looks like <cop>|mixes Cyrillic and Latin"):
+            library.duplicate("mug", spelling)
+    assert files(library) == before
+    assert library.rename("cop", "сор").name == "сор"  # itself in other letters is no other
+
+
+@pytest.mark.parametrize("superclass", [" ", "", "  dog", "two  spaces", "dog\t"])
+def test_a_superclass_that_is_no_word_is_refused_at_import(
+    library: Library, content: bytes, tmp_path: Path, superclass: str
+) -> None:
+    path = tmp_path / "gift.safetensors"
+    path.write_bytes(with_facts(content, superclass=superclass))
+    with pytest.raises(PerfusionError, match=r"gift\.safetensors.*superclass"):
+        library.import_file(path)
