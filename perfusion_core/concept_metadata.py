@@ -15,8 +15,10 @@ from perfusion_core.container import ContainerError, shown
 from perfusion_core.edit.removal import Removal
 from perfusion_core.printable import is_showable
 from perfusion_core.recipe_rules import settings_problem
+from perfusion_core.webp_header import webp_size
 
 FORMAT_VERSION = 1
+LARGEST_THUMBNAIL_SIDE = 1024  # pixels
 _MAX_THUMBNAIL_CHARACTERS = 24_000
 _MAX_LAYERS, _MAX_LAYER_WIDTH = 512, 65_536
 _LAYER_PATH = re.compile(r"[A-Za-z0-9_]{1,40}(\.[A-Za-z0-9_]{1,40}){0,15}")
@@ -54,8 +56,8 @@ def _moment(text: str) -> str:
 
 def _webp(text: str) -> str:
     picture = base64.b64decode(text, validate=True)
-    if picture[:4] != b"RIFF" or picture[8:12] != b"WEBP":
-        raise ValueError("is not a WebP picture")
+    if max(webp_size(picture)) > LARGEST_THUMBNAIL_SIDE:
+        raise ValueError(f"has more than {LARGEST_THUMBNAIL_SIDE} pixels on a side")
     return text
 
 
