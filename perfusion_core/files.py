@@ -65,6 +65,16 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     return file
 
 
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Whether there is a folder. False, and not an error, for what cannot be a path at all: too long, with a
+    zero byte or half a character in it.
+    """
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
 def _require_regular(status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "it is not a plain file")

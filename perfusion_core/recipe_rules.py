@@ -61,7 +61,7 @@ _PROMPTS = frozenset({"templates", "validation_prompts"})
 def setting_problem(name: str, value: Any) -> str:
     """What is wrong with one setting, in a sentence that names it; empty when it can be.
 
-    Prompts may be lines, or one text with JOINT between them. A setting that is not known here passes: a
+    Prompts may be lines, or one text with line breaks or JOINT between them. A setting that is not known here passes: a
     newer version may have added it.
     """
     if name in _RANGES:
@@ -88,7 +88,9 @@ def _number_problem(name: str, value: Any) -> str:
 
 
 def _prompts_problem(name: str, value: Any) -> str:
-    lines: Any = [line for line in value.split(JOINT) if line] if isinstance(value, str) else value
+    lines: Any = value
+    if isinstance(value, str):
+        lines = [line for line in value.replace("\n", JOINT).split(JOINT) if line]
     if not isinstance(lines, Sequence) or not all(isinstance(line, str) for line in lines):
         return f"{name} must be lines of text, not {_shown(value)}."
     for line in lines:

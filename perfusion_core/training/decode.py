@@ -14,6 +14,7 @@ from typing import Any
 from PIL import Image, ImageCms, ImageOps
 
 from perfusion_core.errors import PhotoError
+from perfusion_core.printable import printable
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")
 SPOKEN_FORMATS = "JPEG, PNG, WebP, HEIC, AVIF, TIFF, BMP or GIF"
@@ -202,5 +203,5 @@ def _apply_profile(image: Image.Image, profile: bytes | None, notes: list[str]) 
 
 
 def _short(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = printable(" ".join(str(error).split()) or type(error).__name__)
     return text if len(text) <= 80 else text[:79] + "…"

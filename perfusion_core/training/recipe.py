@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Protocol
 
+from perfusion_core.container import shown
 from perfusion_core.edit.removal import Removal
 from perfusion_core.errors import TrainingError
 from perfusion_core.recipe_rules import JOINT, Keys, Masks, Precision, Setting, settings_problem
@@ -104,9 +105,7 @@ class Recipe:
         that i* forgets the superclass just as well. Raises TrainingError for a setting that does not exist or
         cannot be.
         """
-        unknown = sorted(set(overrides) - {field.name for field in fields(cls)})
-        if unknown:
-            raise TrainingError(f"There is no setting {unknown[0]!r}. Settings are: {', '.join(_names())}.")
+        check_settings(overrides)
         small = description.text_width < SMALL_TEXT_WIDTH
         settings = dict(POCKET) if small else dict(STABLE_DIFFUSION) | _fitting(memory)
         steps = -(-settings["steps"] // 2) if pace == "quick" else settings["steps"]
@@ -119,9 +118,7 @@ class Recipe:
 
     def validated(self) -> Recipe:
         """Itself, or a TrainingError that names the setting and what it may be."""
-        problem = settings_problem({name: getattr(self, name) for name in _names()})
-        if problem:
-            raise TrainingError(problem)
+        check_settings({name: getattr(self, name) for name in _names()})
         return self
 
     def changed(self, **changes: Any) -> Recipe:
@@ -137,14 +134,22 @@ class Recipe:
         """The reverse of `to_dict`; missing settings take their defaults. Raises TrainingError."""
         if not isinstance(settings, Mapping):
             raise TrainingError("The settings are not names with values. Start the teaching again.")
-        unknown = sorted(set(settings) - set(_names()))
-        if unknown:
-            raise TrainingError(f"There is no setting {unknown[0]!r}. Settings are: {', '.join(_names())}.")
+        check_settings(settings)
         read = dict(settings)
         for name in ("templates", "validation_prompts"):
             if isinstance(read.get(name), str):
                 read[name] = tuple(line for line in read[name].split(JOINT) if line)
         return cls(**read).validated()
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Raise TrainingError for a setting that does not exist or cannot be; some may be absent."""
+    unknown = sorted(set(settings) - set(_names()))
+    if unknown:
+        raise TrainingError(f"There is no setting {shown(unknown[0])}. Settings are: {', '.join(_names())}.")
+    problem = settings_problem(settings)
+    if problem:
+        raise TrainingError(problem)
 
 
 # The paper's settings for Stable Diffusion 1.x.

@@ -31,7 +31,7 @@ from perfusion_core.concept import (
 )
 from perfusion_core.concept_name import require_distinct
 from perfusion_core.errors import LibraryError, PerfusionError
-from perfusion_core.files import write_atomic
+from perfusion_core.files import is_folder, write_atomic
 from perfusion_core.studio.library.thumbnails import card_bytes, from_embedded
 
 if TYPE_CHECKING:
@@ -264,7 +264,7 @@ class Library:
     ) -> Path:
         """Write a copy for someone else. `path` may be a folder. float16 is the compact form."""
         entry = self.get(name)
-        target = path / f"{entry.name}.safetensors" if path.is_dir() else path
+        target = path / f"{entry.name}.safetensors" if is_folder(path) else path
         if target.exists() and not overwrite:
             raise LibraryError(
                 f"{target} is there already. Choose another name, or overwrite it (--overwrite)."
