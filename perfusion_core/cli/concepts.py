@@ -61,7 +61,7 @@ def library(settings: Settings, options: argparse.Namespace) -> int:
         path = shelf.export(
             options.name, Path(options.path), precision=precision, overwrite=options.overwrite
         )
-        say(path)
+        say(str(path))
     elif action == "import":
         taken = shelf.import_file(Path(options.path), name=options.name, overwrite=options.overwrite)
         say(f"{taken.placeholder} is in the library (made for {taken.metadata.base}).")
