@@ -4,49 +4,24 @@ from __future__ import annotations
 
 import base64
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from perfusion_core.concept_name import validate_name
 from perfusion_core.container import ContainerError, shown
 from perfusion_core.edit.removal import Removal
-from perfusion_core.errors import ConceptError
+from perfusion_core.printable import is_showable
+from perfusion_core.recipe_rules import settings_problem
+from perfusion_core.webp_header import webp_size
 
 FORMAT_VERSION = 1
-MAX_NAME_LENGTH = 40
+LARGEST_THUMBNAIL_SIDE = 1024  # pixels
 _MAX_THUMBNAIL_CHARACTERS = 24_000
 _MAX_LAYERS, _MAX_LAYER_WIDTH = 512, 65_536
 _LAYER_PATH = re.compile(r"[A-Za-z0-9_]{1,40}(\.[A-Za-z0-9_]{1,40}){0,15}")
-
-
-def validate_name(text: str) -> str:
-    """The canonical form of a concept's name, in which names are compared: case-folded, NFKC.
-
-    Letters and digits of any script, - and _; 1 to 40 of them, a letter or digit first. Raises ConceptError.
-    """
-    canonical = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    if not canonical:
-        raise ConceptError("The name is empty. Choose one, such as biscuit.")
-    if len(canonical) > MAX_NAME_LENGTH:
-        raise ConceptError(
-            f"The name {shown(canonical)} is longer than {MAX_NAME_LENGTH} letters. Choose a shorter one."
-        )
-    # Marks are part of a letter in many scripts (the vowels of Hindi or Thai), but cannot start a word.
-    if not _is_letter_or_digit(canonical[0]) or not all(
-        _is_letter_or_digit(c) or c in "-_" or unicodedata.category(c) in ("Mn", "Mc") for c in canonical
-    ):
-        raise ConceptError(
-            f"{shown(canonical)} cannot be a name: that is made of letters, digits, - and _ only, and starts "
-            "with a letter or digit. Choose one without spaces or other signs, such as biscuit or my-mug."
-        )
-    return canonical
-
-
-def _is_letter_or_digit(character: str) -> bool:
-    return unicodedata.category(character) in ("Lu", "Ll", "Lt", "Lm", "Lo", "Nd")
 
 
 def _canonical_name(name: str) -> str:
@@ -55,9 +30,14 @@ def _canonical_name(name: str) -> str:
     return name
 
 
+def _superclass(text: str) -> str:
+    if not text or " ".join(text.split()) != text:
+        raise ValueError("is not one or more words with single spaces between them")
+    return text
+
+
 def _printable(text: str) -> str:
-    # format characters (Cf) could hide or turn around what a list shows
-    if any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") and c != "\n" for c in text):
+    if not is_showable(text):
         raise ValueError("holds characters that cannot be shown")
     return text
 
@@ -76,9 +56,16 @@ def _moment(text: str) -> str:
 
 def _webp(text: str) -> str:
     picture = base64.b64decode(text, validate=True)
-    if picture[:4] != b"RIFF" or picture[8:12] != b"WEBP":
-        raise ValueError("is not a WebP picture")
+    if max(webp_size(picture)) > LARGEST_THUMBNAIL_SIDE:
+        raise ValueError(f"has more than {LARGEST_THUMBNAIL_SIDE} pixels on a side")
     return text
+
+
+def _teachable(settings: dict[str, Any]) -> dict[str, Any]:
+    problem = settings_problem(settings)
+    if problem:
+        raise ValueError(problem)
+    return settings
 
 
 _Text = Annotated[str, AfterValidator(_printable)]
@@ -88,6 +75,7 @@ _Key = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,40}$")]
 _Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 _Setting = Annotated[_Line, Field(max_length=500)] | _Whole | float | bool
 _Thumbnail = Annotated[str, Field(max_length=_MAX_THUMBNAIL_CHARACTERS), AfterValidator(_webp)]
+_Score = Annotated[float, Field(ge=-1e6, le=1e6)]
 _Bias = Annotated[float, Field(ge=-1.0, le=3.0)]
 
 
@@ -98,13 +86,13 @@ class ConceptMetadata(BaseModel):
 
     format_version: Literal[1] = FORMAT_VERSION
     name: Annotated[str, AfterValidator(_canonical_name)]
-    superclass: Annotated[_Line, Field(min_length=1, max_length=60)]
+    superclass: Annotated[_Line, Field(max_length=60), AfterValidator(_superclass)]
     base: _Label
     base_fingerprint: _Label
     covariance_fingerprint: _Label
     prediction_type: Literal["epsilon", "v_prediction", "sample"] | None = None
-    recipe: Annotated[dict[_Key, _Setting], Field(max_length=64)]
-    scores: Annotated[dict[_Key, float], Field(max_length=32)]
+    recipe: Annotated[dict[_Key, _Setting], Field(max_length=64), AfterValidator(_teachable)]
+    scores: Annotated[dict[_Key, _Score], Field(max_length=32)]
     bias: dict[Literal["local", "global"], _Bias]
     temperature: Annotated[float, Field(ge=0.001, le=10.0)]
     removal: Removal

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfusion_core.errors import ConceptError
+from perfusion_core.printable import printable
 
 MAX_FILE_BYTES = 8 * 2**20
 MAX_HEADER_BYTES = 64 * 2**10
@@ -147,8 +148,7 @@ def parse_json(content: bytes | str) -> dict[str, Any]:
 
 def shown(name: str) -> str:
     """A stranger's text, quoted, shortened and without what could garble a message."""
-    printable = "".join(c if c.isprintable() else "?" for c in name[:100])
-    return f"“{printable}”"
+    return f"“{printable(name[:100])[:100]}”"
 
 
 def _refuse_other_formats(start: bytes) -> None:

@@ -6,6 +6,8 @@ is. A bug of ours is never one of these: that is an ``assert`` or an ordinary Py
 
 from __future__ import annotations
 
+from perfusion_core.printable import printable
+
 
 class PerfusionError(Exception):
     """Something the user asked for cannot be done; the text says why and what to do next."""
@@ -38,4 +40,4 @@ class LibraryError(PerfusionError):
 def first_line(error: BaseException) -> str:
     """What a library's error says, short enough to stand inside a sentence of ours."""
     lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__)[:200]
+    return printable(lines[0] if lines else type(error).__name__)[:200]

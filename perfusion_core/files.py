@@ -1,12 +1,14 @@
-"""The only way anything is written: whole, or not at all."""
+"""The only way anything is written: whole, or not at all. And how a file from anyone is opened."""
 
 from __future__ import annotations
 
 import errno
 import os
 import secrets
+import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from perfusion_core.errors import PerfusionError
 
@@ -45,6 +47,37 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> int:
             leftover.unlink()
             count += 1
     return count
+
+
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a plain file for reading. Raises OSError for anything else, without opening it: a pipe would block
+    its reader for ever, and a device may do something when it is opened.
+    """
+    _require_regular(os.stat(path))
+    # Should it be exchanged for a pipe here, opening does not wait for a writer.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    file = os.fdopen(os.open(path, flags), "rb")
+    try:
+        _require_regular(os.fstat(file.fileno()))
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Whether there is a folder. False, and not an error, for what cannot be a path at all: too long, with a
+    zero byte or half a character in it.
+    """
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _require_regular(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is not a plain file")
 
 
 def _write_and_sync(path: Path, data: bytes) -> None:

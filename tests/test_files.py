@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from perfusion_core.errors import PerfusionError
-from perfusion_core.files import remove_leftovers, write_atomic
+from perfusion_core.files import open_regular, remove_leftovers, write_atomic
 
 OLD, NEW = b"old" * 1000, b"new" * 2000
 
@@ -186,3 +186,25 @@ def test_leftovers_are_removed_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "mine.tmp").touch()
     assert remove_leftovers(tmp_path) == 1
     assert list(tmp_path.iterdir()) == [tmp_path / "mine.tmp"]
+
+
+def test_a_plain_file_is_opened_and_nothing_else_is(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_bytes(b"content")
+    with open_regular(tmp_path / "plain") as file:
+        assert file.read() == b"content"
+    with pytest.raises(OSError, match="not a plain file"):
+        open_regular(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        open_regular(tmp_path / "nowhere")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in its folders")
+def test_a_pipe_put_in_a_files_place_at_the_last_moment_does_not_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "plain").write_bytes(b"content")
+    plain = os.stat(tmp_path / "plain")
+    monkeypatch.setattr(os, "stat", lambda *_a, **_k: plain)
+    with pytest.raises(OSError, match="not a plain file"):
+        open_regular(tmp_path / "pipe")

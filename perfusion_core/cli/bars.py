@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 from tqdm import tqdm
 
+from perfusion_core.printable import printable
+
 OnStep = Callable[[int, int], None]
 
 
@@ -25,4 +27,9 @@ def step_bar(what: str) -> Generator[OnStep]:
 
 def note(text: str) -> None:
     """A line for the person, beside the bar and not in the results."""
-    tqdm.write(text, file=sys.stderr)
+    tqdm.write(printable(text), file=sys.stderr)
+
+
+def say(text: str) -> None:
+    """A line of the results. What came from a file is shown, and never acted on by the terminal."""
+    print(printable(text))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perfusion_core.cli.bars import say
 from perfusion_core.errors import LibraryError
+from perfusion_core.printable import printable_json
 from perfusion_core.sampling.png import ForeignRecipe, read_any_recipe
 from perfusion_core.studio.library.library import Library, LibraryEntry
 
@@ -22,19 +23,19 @@ def recipe(_settings: Settings, options: argparse.Namespace) -> int:
     found = read_any_recipe(Path(options.image))
     facts = found.model_dump(mode="json", exclude_none=True)
     if options.json:
-        print(json.dumps(facts, indent=1, ensure_ascii=False))
+        print(printable_json(facts))
         return 0
     if isinstance(found, ForeignRecipe):
-        print("Made by another tool; this is what it says:")
+        say("Made by another tool; this is what it says:")
     for name, value in facts.items():
         if name == "concepts":
             for used in value:
-                print(
+                say(
                     f"concept: <{used['name']}> ({used['superclass']}), bias {used['bias']:g}, temperature "
                     f"{used['temperature']:g}, {used['content_hash'][:12]}"
                 )
         elif value != "":
-            print(f"{name.replace('_', ' ')}: {value}")
+            say(f"{name.replace('_', ' ')}: {value}")
     return 0
 
 
@@ -43,7 +44,7 @@ def bases(settings: Settings, _options: argparse.Namespace) -> int:
     from perfusion_core.studio.bases import Bases
 
     for base in Bases(settings).available():
-        print(f"{base.id}  {base.title}" if base.supported else f"{base.id}  not usable: {base.reason}")
+        say(f"{base.id}  {base.title}" if base.supported else f"{base.id}  not usable: {base.reason}")
     return 0
 
 
@@ -60,25 +61,25 @@ def library(settings: Settings, options: argparse.Namespace) -> int:
         path = shelf.export(
             options.name, Path(options.path), precision=precision, overwrite=options.overwrite
         )
-        print(path)
+        say(str(path))
     elif action == "import":
         taken = shelf.import_file(Path(options.path), name=options.name, overwrite=options.overwrite)
-        print(f"{taken.placeholder} is in the library (made for {taken.metadata.base}).")
+        say(f"{taken.placeholder} is in the library (made for {taken.metadata.base}).")
     elif action == "rename":
-        print(f"It is {shelf.rename(options.name, options.new_name).placeholder} now.")
+        say(f"It is {shelf.rename(options.name, options.new_name).placeholder} now.")
     elif action == "duplicate":
-        print(f"{shelf.duplicate(options.name, options.new_name).placeholder} is a copy.")
+        say(f"{shelf.duplicate(options.name, options.new_name).placeholder} is a copy.")
     elif action == "notes":
         shelf.set_notes(options.name, options.text)
     elif action == "bias":
         entry = shelf.set_bias(options.name, options.lock, options.bias)
-        print(f"{entry.placeholder} now opens with bias {options.bias:g} ({options.lock} lock).")
+        say(f"{entry.placeholder} now opens with bias {options.bias:g} ({options.lock} lock).")
     elif action == "delete":
         deleted = shelf.delete(options.name)
-        print(f"<{deleted.name}> is in the trash. Undo with: python app.py library restore {deleted.name}")
+        say(f"<{deleted.name}> is in the trash. Undo with: python app.py library restore {deleted.name}")
     elif action == "trash":
         for deleted in shelf.deleted():
-            print(f"<{deleted.name}>  deleted {_moment(deleted.deleted_at)}")
+            say(f"<{deleted.name}>  deleted {_moment(deleted.deleted_at)}")
     else:
         return _restore(shelf, options.name)
     return 0
@@ -87,18 +88,18 @@ def library(settings: Settings, options: argparse.Namespace) -> int:
 def _list(shelf: Library) -> int:
     for entry in shelf.entries():
         metadata = entry.metadata
-        print(
+        say(
             f"{entry.placeholder}  {metadata.superclass}  {metadata.base}  {entry.size / 1000:.0f} kB  "
             f"{_moment(entry.modified)}"
         )
     for problem in shelf.damaged():
-        print(f"not listed: {problem}")
+        say(f"not listed: {problem}")
     return 0
 
 
 def _show(entry: LibraryEntry) -> int:
     facts = entry.metadata.model_dump(mode="json", exclude={"thumbnail"})
-    print(json.dumps({**facts, "file": str(entry.file), "bytes": entry.size}, indent=1, ensure_ascii=False))
+    print(printable_json({**facts, "file": str(entry.file), "bytes": entry.size}))
     return 0
 
 
@@ -107,7 +108,7 @@ def _restore(shelf: Library, name: str | None) -> int:
     found = [deleted for deleted in shelf.deleted() if wanted in (None, deleted.name.casefold())]
     if not found:
         raise LibraryError(f"There is no {f'<{name}>' if name else 'concept'} in the trash.")
-    print(f"{shelf.restore(found[0].id).placeholder} is back in the library.")
+    say(f"{shelf.restore(found[0].id).placeholder} is back in the library.")
     return 0
 
 

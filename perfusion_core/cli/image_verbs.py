@@ -6,7 +6,8 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perfusion_core.cli.bars import note, step_bar
+from perfusion_core.cli.bars import note, say, step_bar
+from perfusion_core.container import shown
 from perfusion_core.errors import PerfusionError
 from perfusion_core.sampling.operating_points import front_biases
 from perfusion_core.sampling.png import read_recipe
@@ -14,6 +15,7 @@ from perfusion_core.sampling.request import GenerationRequest
 from perfusion_core.studio.bases import Bases, LoadedBase
 from perfusion_core.studio.creating.create import concepts_for, make_grid, make_images, repeat_image
 from perfusion_core.studio.fronts.front import make_front
+from perfusion_core.studio.known_bases import known_base
 from perfusion_core.studio.library.library import Library
 
 if TYPE_CHECKING:
@@ -130,7 +132,8 @@ def _repeat(settings: Settings, options: argparse.Namespace, library: Library) -
         raise PerfusionError("--from makes the image's own prompt again; leave the prompt out.")
     source = Path(options.source)
     recipe = read_recipe(source)  # before a model is loaded
-    loaded = Bases(settings).get(getattr(options, "base", None) or recipe.base)
+    given = getattr(options, "base", None)
+    loaded = Bases(settings).get(given or known_base(settings, recipe.base, source.name))
     with step_bar("Drawing again") as on_step:
         saved = repeat_image(
             library, loaded, source, Path(options.out), anyway=options.anyway, on_step=on_step
@@ -171,15 +174,15 @@ def _size(text: str | None) -> tuple[int | None, int | None]:
     if text is None:
         return None, None
     width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise PerfusionError(f"--size takes WIDTHxHEIGHT, for example 512x512, and not {text!r}.")
+    if not (width.isdecimal() and height.isdecimal() and len(width + height) <= 20):
+        raise PerfusionError(f"--size takes WIDTHxHEIGHT, for example 512x512, and not {shown(text)}.")
     return int(width), int(height)
 
 
 def _bias(text: str) -> tuple[str, float]:
     name, _, value = text.partition("=")
     return name.strip("<> "), _number(
-        value, f"--bias takes NAME=BIAS, for example biscuit=0.6, and not {text!r}."
+        value, f"--bias takes NAME=BIAS, for example biscuit=0.6, and not {shown(text)}."
     )
 
 
@@ -187,7 +190,7 @@ def _range(text: str | None) -> tuple[float, float] | None:
     if text is None:
         return None
     first, _, last = text.partition(":")
-    complaint = f"--range takes two biases, for example 0.9:0.5, and not {text!r}."
+    complaint = f"--range takes two biases, for example 0.9:0.5, and not {shown(text)}."
     return _number(first, complaint), _number(last, complaint)
 
 
@@ -206,5 +209,5 @@ def _print_all(paths: list[Path], warnings: Any) -> int:
     for warning in warnings:
         note(f"note: {warning}")
     for path in paths:
-        print(path)
+        say(str(path))
     return 0

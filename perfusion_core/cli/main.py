@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from perfusion_core.cli.parser import make_parser
 from perfusion_core.errors import PerfusionError
+from perfusion_core.printable import printable
 
 if TYPE_CHECKING:
     import argparse
@@ -21,6 +23,7 @@ FAILED, INTERRUPTED = 2, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program. Returns the exit code: 0, 2 when something cannot be done, 130 after Ctrl-C."""
+    _print_anything()
     options = make_parser().parse_args(arguments)
     # Libraries announce at import what they could do with more of their friends; nobody here can act on it.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -28,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(options)
     except PerfusionError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
@@ -36,6 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _print_anything() -> None:
+    """A terminal that lacks a character gets its escape instead of ending the program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -67,7 +77,15 @@ def _settings(options: argparse.Namespace) -> Settings:
 
     settings = settings_from()
     given = {name: getattr(options, name, None) for name in ("base", "device", "dtype")}
-    return replace(settings, **{name: value for name, value in given.items() if value is not None})
+    settings = replace(settings, **{name: value for name, value in given.items() if value is not None})
+    try:
+        settings.base.encode()
+    except UnicodeEncodeError:  # it is written into recipes and concepts, which are UTF-8
+        raise PerfusionError(
+            f"There is no base model at {printable(settings.base)[:200]}: that is not whole text. Rename the "
+            "folder or file, or choose another with --base."
+        ) from None
+    return settings
 
 
 def _open_app(settings: Settings, options: argparse.Namespace) -> int:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from perfusion_core.cli.bars import note
+from perfusion_core.cli.bars import note, say
+from perfusion_core.container import shown
 from perfusion_core.errors import PerfusionError
+from perfusion_core.files import is_folder
 from perfusion_core.studio.bases import Bases
 from perfusion_core.studio.library.library import Library
 from perfusion_core.studio.teaching.run import TeachRequest, begin_teaching, find_unfinished
@@ -119,6 +121,8 @@ def stop_on_interrupt() -> Generator[threading.Event]:
 
 
 def _request(settings: Settings, options: argparse.Namespace) -> TeachRequest:
+    from perfusion_core.training.recipe import check_settings
+
     missing = [f"--{name}" for name in ("photos", "name", "superclass") if not getattr(options, name)]
     if missing:
         raise PerfusionError(
@@ -133,6 +137,7 @@ def _request(settings: Settings, options: argparse.Namespace) -> TeachRequest:
         settings_given["flip"] = False
     if options.trained_keys:
         settings_given["keys"] = "trained"
+    check_settings(settings_given)  # before a folder is made for the photos
     by_hand = options.mask not in ("auto", "none")
     return TeachRequest(
         photos=options.photos,
@@ -148,8 +153,10 @@ def _request(settings: Settings, options: argparse.Namespace) -> TeachRequest:
 
 def _masks(folder: Path) -> dict[str, Path]:
     """Masks by the name of their photo, without its ending."""
-    if not folder.is_dir():
-        raise PerfusionError(f"--mask takes auto, none or a folder of masks; there is no folder {folder}.")
+    if not is_folder(folder):
+        raise PerfusionError(
+            f"--mask takes auto, none or a folder of masks; there is no folder {str(folder)[:200]}."
+        )
     found = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() == ".png"}
     if not found:
         raise PerfusionError(
@@ -161,10 +168,12 @@ def _masks(folder: Path) -> dict[str, Path]:
 def _setting(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise PerfusionError(f"--set takes SETTING=VALUE, for example value_rate=0.01, and not {text!r}.")
+        raise PerfusionError(
+            f"--set takes SETTING=VALUE, for example value_rate=0.01, and not {shown(text)}."
+        )
     try:
         return name.strip(), ast.literal_eval(value.strip().replace("true", "True").replace("false", "False"))
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):  # no literal: then it is a text
         return name.strip(), value.strip()
 
 
@@ -172,16 +181,16 @@ def _summarise(taught: Taught) -> None:
     entry = taught.entry
     assert entry is not None
     metadata = entry.metadata
-    print(f"{entry.placeholder} is in the library ({entry.size / 1000:.0f} kB, {entry.file}).")
+    say(f"{entry.placeholder} is in the library ({entry.size / 1000:.0f} kB, {entry.file}).")
     scores = metadata.scores
     if "image" in scores:
-        print(
+        say(
             f"Kept step {scores.get('step', 0):.0f}: photos {scores['image']:.3f}, prompt "
             f"{scores['text']:.3f} "
             f"(scored by {metadata.recipe.get('scorer', 'CLIP')})."
         )
     print(f"Recommended bias: {', '.join(f'{lock} {bias:.2f}' for lock, bias in metadata.bias.items())}.")
-    print(f'Now: python app.py generate "a photo of {entry.placeholder} on the beach" -n 4')
+    say(f'Now: python app.py generate "a photo of {entry.placeholder} on the beach" -n 4')
 
 
 def _way_on(name: str) -> str:

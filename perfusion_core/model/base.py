@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from perfusion_core.model.listing import (
     require_supported,
 )
 from perfusion_core.model.quiet import quiet_libraries
+from perfusion_core.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,7 +135,7 @@ def load_base(
             f"{path.name} is in an old format that can run code when opened, so it is not read. "
             "Get the model as .safetensors."
         )
-    if path.suffix.lower() != ".safetensors":
+    if path.suffix.lower() != ".safetensors" or not path.is_file():  # a pipe would block its reader
         raise BaseModelError(
             f"{path.name} is not a model file. Choose a .safetensors file or a diffusers folder."
         )
@@ -154,17 +155,18 @@ def _on_disk(reference: str, models_dir: str | Path | None) -> Path | None:
                 "or choose another base with --base."
             )
         return folder
-    near = [Path(reference).expanduser()]
-    if models_dir:
-        near += [Path(models_dir) / reference, Path(models_dir) / f"{reference}.safetensors"]
-    for path in near:
-        if path.exists():
-            return path
+    with suppress(OSError, ValueError, RuntimeError):  # too long, half a character, no such user's home
+        near = [Path(reference).expanduser()]
+        if models_dir:
+            near += [Path(models_dir) / reference, Path(models_dir) / f"{reference}.safetensors"]
+        for path in near:
+            if path.exists():
+                return path
     if _HUB_ID.fullmatch(reference) and not reference.startswith("."):
         return None
     raise BaseModelError(
-        f"There is no base model at {reference}. Give “pocket”, a diffusers folder, a .safetensors file, "
-        "or a Hugging Face id such as stable-diffusion-v1-5/stable-diffusion-v1-5."
+        f"There is no base model at {printable(reference)[:200]}. Give “pocket”, a diffusers folder, a "
+        ".safetensors file, or a Hugging Face id such as stable-diffusion-v1-5/stable-diffusion-v1-5."
     )
 
 

@@ -21,7 +21,8 @@ from perfusion_core.errors import ConceptError, PromptError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_MENTION = re.compile(r"<([^<>:\s]{1,40})(?::\s*([^<>]*?)\s*)?>")
+# No part takes what its neighbour could take as well, so that a stranger's prompt is read in one pass.
+_MENTION = re.compile(r"<([^<>:\s]{1,40})(?::([^<>]*))?>")
 
 
 class ConceptWords(Protocol):

@@ -11,20 +11,51 @@ import io
 import json
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from PIL import Image
-from PIL.PngImagePlugin import PngImageFile, PngInfo
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from PIL.PngImagePlugin import PngInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from perfusion_core.errors import PerfusionError
+from perfusion_core.concept_metadata import validate_name
+from perfusion_core.errors import ConceptError, PerfusionError, first_line
 from perfusion_core.files import write_atomic
+from perfusion_core.printable import printable
+from perfusion_core.sampling.operating_points import WIDEST_BIAS
+from perfusion_core.sampling.parameter_pairs import read_pairs
+from perfusion_core.sampling.png_text import LARGEST_SIDE, png_text
+from perfusion_core.sampling.request import (
+    HIGHEST_GUIDANCE,
+    LARGEST_SEED,
+    LONGEST_PROMPT,
+    MOST_STEPS,
+    SIDES,
+)
 
 FORMAT_VERSION = 1
 CHUNK = "parameters"
 RECIPE_KEY = "Perfusion recipe"
-LARGEST_SIDE = 16_384
-LONGEST_TEXT = 256 * 1024
+LONGEST_FOREIGN_PROMPT = 10_000  # characters; some tools read long prompts in several parts
+
+
+def _usable_name(name: str) -> str:
+    try:
+        canonical = validate_name(name)
+    except ConceptError as error:
+        raise ValueError(str(error)) from None
+    if canonical != name:
+        raise ValueError("is not in the form in which concepts are named")
+    return name
+
+
+# What a request may ask for, so that a recipe that is read can be asked for again. Whatever this program
+# draws lies inside: the request is checked by the same numbers before anything is drawn.
+_Prompt = Annotated[
+    str, Field(max_length=2 * LONGEST_PROMPT)
+]  # written numbers may be longer than those typed
+_Label = Annotated[str, Field(max_length=255)]
+_Hash = Annotated[str, Field(max_length=200)]
+_Word = Annotated[str, Field(max_length=60)]
 
 
 class UsedConcept(BaseModel):
@@ -32,11 +63,11 @@ class UsedConcept(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
-    name: str
-    superclass: str
-    content_hash: str
-    bias: float
-    temperature: float
+    name: Annotated[str, AfterValidator(_usable_name)]
+    superclass: _Word
+    content_hash: _Hash
+    bias: float = Field(ge=WIDEST_BIAS[0], le=WIDEST_BIAS[1])
+    temperature: float = Field(ge=0.001, le=10.0)
 
 
 class ImageRecipe(BaseModel):
@@ -45,27 +76,30 @@ class ImageRecipe(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
     format_version: int = FORMAT_VERSION
-    prompt: str
-    negative_prompt: str = ""
-    seed: int = Field(ge=0, lt=2**63)
-    steps: int = Field(ge=1, le=1000)
-    guidance: float
+    prompt: _Prompt
+    negative_prompt: _Prompt = ""
+    seed: int = Field(ge=0, le=LARGEST_SEED)
+    steps: int = Field(ge=1, le=MOST_STEPS)
+    guidance: float = Field(ge=0.0, le=HIGHEST_GUIDANCE)
     width: int = Field(ge=1, le=LARGEST_SIDE)
     height: int = Field(ge=1, le=LARGEST_SIDE)
-    scheduler: str
+    scheduler: _Word
     lock: Literal["local", "global"] = "local"
     removal: Literal["paper", "gated"] = "paper"
-    concepts: list[UsedConcept] = []
-    base: str
-    base_fingerprint: str
-    covariance_fingerprint: str = ""
-    device: str = "cpu"
-    precision: str = "float32"
-    made_with: str = ""
+    concepts: list[UsedConcept] = Field(default=[], max_length=64)
+    base: _Label
+    base_fingerprint: _Hash
+    covariance_fingerprint: _Hash = ""
+    device: _Word = "cpu"
+    precision: _Word = "float32"
+    made_with: _Label = ""
 
 
 class ForeignRecipe(BaseModel):
-    """What could be taken from an image another tool made. Absent means that it did not say."""
+    """What could be taken from an image another tool made.
+
+    Absent means that it did not say, or said what could not be asked for here.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -123,59 +157,53 @@ def read_recipe(path: str | Path) -> ImageRecipe:
     found = read_any_recipe(path)
     if isinstance(found, ForeignRecipe):
         raise PerfusionError(
-            f"{Path(path).name} was made by another tool: it names a prompt, but not the concepts and the "
-            "base model "
-            "an exact repeat needs. Its prompt can still be read with `python app.py recipe`."
+            f"{printable(Path(path).name)} was made by another tool: it names a prompt, but not the "
+            "concepts and the base model that an exact repeat needs. "
+            "Its prompt can still be read with `python app.py recipe`."
         )
     return found
 
 
 def read_any_recipe(path: str | Path) -> ImageRecipe | ForeignRecipe:
     """The recipe of an image, ours in full or another tool's as far as it goes. Raises `PerfusionError`."""
-    name = Path(path).name
+    name = printable(Path(path).name)
     text = _parameters_text(Path(path))
     embedded = _embedded_json(text)
     if embedded is None:
         return _parse_foreign(text, name)
     try:
         data = json.loads(embedded)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise PerfusionError(f"The recipe in {name} is damaged and cannot be read ({error}).") from None
+    except (ValueError, RecursionError) as error:  # ValueError: also an integer of thousands of digits
+        raise _damaged(name, first_line(error)) from None
     version = data.get("format_version") if isinstance(data, dict) else None
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise PerfusionError(
-            f"The recipe in {name} has format {version}; this version reads up to {FORMAT_VERSION}. "
+            f"The recipe in {name} has format {str(version)[:9]}; this version reads up to {FORMAT_VERSION}. "
             "Update Perfusion Studio to use it."
         )
     try:
         return ImageRecipe.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the recipe"
-        raise PerfusionError(f"The recipe in {name} is damaged: {field}: {first['msg']}.") from None
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        field = printable(".".join(str(part) for part in first["loc"]))[:60] or "the recipe"
+        raise _damaged(name, f"{field}: {first['msg']}") from None
+
+
+def _damaged(name: str, reason: str) -> PerfusionError:
+    return PerfusionError(
+        f"The recipe in {name} is damaged and was not used ({printable(reason)}). "
+        "Use the image as it was first saved."
+    )
 
 
 def _parameters_text(path: Path) -> str:
-    try:
-        with Image.open(path, formats=["PNG"]) as image:
-            if not isinstance(image, PngImageFile) or max(image.size) > LARGEST_SIDE:
-                raise PerfusionError(f"{path.name} is larger than any image made here, so it was not read.")
-            text = image.info.get(CHUNK)
-            if text is None:  # some tools write it after the pixels; reading on decodes those
-                text = image.text.get(CHUNK)
-    except FileNotFoundError:
-        raise PerfusionError(f"There is no file {path}.") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise PerfusionError(f"{path.name} is not a PNG image that can be read ({error}).") from None
-    if not isinstance(text, str) or not text.strip():
+    text = png_text(path, CHUNK)
+    if text is None or not text.strip():
         raise PerfusionError(
-            f"{path.name} carries no recipe. Only PNG files as they were saved do; screenshots and images "
-            "passed through "
-            "a chat or an editor usually lose it."
+            f"{printable(path.name)} carries no recipe. Only PNG files as they were saved do; screenshots "
+            "and images passed through a chat or an editor usually lose it."
         )
-    if len(text) > LONGEST_TEXT:
-        raise PerfusionError(f"The recipe in {path.name} is too long to be one.")
-    return str(text)
+    return text
 
 
 def _embedded_json(text: str) -> str | None:
@@ -190,34 +218,43 @@ def _embedded_json(text: str) -> str | None:
     return value if isinstance(value, str) else "{damaged"
 
 
-_PAIR = re.compile(r'\s*([A-Za-z][\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
-
-
 def _parse_foreign(text: str, name: str) -> ForeignRecipe:
     lines = text.strip().split("\n")
-    pairs = dict(_PAIR.findall(lines[-1])) if "Steps:" in lines[-1] else {}
+    pairs = read_pairs(lines[-1]) if "Steps:" in lines[-1] else {}
     if not pairs:
         raise PerfusionError(f"{name} has a `parameters` text, but not in a form that can be read.")
     prompt, _, negative = "\n".join(lines[:-1]).partition("Negative prompt:")
-    size = re.fullmatch(r"(\d{1,5})x(\d{1,5})", pairs.get("Size", "").strip())
+    prompt, negative = prompt.strip(), negative.strip()
+    if max(len(prompt), len(negative)) > LONGEST_FOREIGN_PROMPT:
+        raise PerfusionError(
+            f"The prompt in {name} has more than {LONGEST_FOREIGN_PROMPT} characters, so it was not read. "
+            "Use another image."
+        )
+    width, _, height = pairs.get("Size", "").partition("x")
+    sides = _whole(width, *SIDES), _whole(height, *SIDES)
     return ForeignRecipe(
-        prompt=prompt.strip(),
-        negative_prompt=negative.strip(),
-        seed=_whole(pairs.get("Seed")),
-        steps=_whole(pairs.get("Steps")),
-        guidance=_real(pairs.get("CFG scale")),
-        width=int(size[1]) if size else None,
-        height=int(size[2]) if size else None,
-        sampler=pairs.get("Sampler"),
+        prompt=prompt,
+        negative_prompt=negative,
+        seed=_whole(pairs.get("Seed"), 0, LARGEST_SEED),
+        steps=_whole(pairs.get("Steps"), 1, MOST_STEPS),
+        guidance=_real(pairs.get("CFG scale"), 0.0, HIGHEST_GUIDANCE),
+        width=sides[0] if sides[1] else None,
+        height=sides[1] if sides[0] else None,
+        sampler=pairs.get("Sampler", "")[:60] or None,
     )
 
 
-def _whole(text: str | None) -> int | None:
-    return int(text) if text is not None and re.fullmatch(r"\d{1,18}", text.strip()) else None
+def _whole(text: str | None, low: int, high: int) -> int | None:
+    text = (text or "").strip()
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        return None
+    return int(text) if low <= int(text) <= high else None
 
 
-def _real(text: str | None) -> float | None:
-    return float(text) if text is not None and re.fullmatch(r"\d{1,6}(\.\d{1,9})?", text.strip()) else None
+def _real(text: str | None, low: float, high: float) -> float | None:
+    text = (text or "").strip()
+    found = float(text) if re.fullmatch(r"\d{1,6}(\.\d{1,9})?", text, re.ASCII) else None
+    return found if found is not None and low <= found <= high else None
 
 
 def _quoted(text: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from perfusion_core.errors import PerfusionError, PromptError
+from perfusion_core.printable import printable
 from perfusion_core.sampling.operating_points import Lock, Removal, check_bias, check_lock, default_bias
 
 if TYPE_CHECKING:
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
     from perfusion_core.model.text import ParsedPrompt
 
 LARGEST_SEED = 2**63 - 1
+LONGEST_PROMPT = 2000  # characters; a text encoder reads some 77 tokens
 MOST_IMAGES = 256
+MOST_STEPS = 1000
+HIGHEST_GUIDANCE = 100.0
 SIDES = (64, 2048)
 
 
@@ -42,15 +46,19 @@ class GenerationRequest:
     biases: Mapping[str, float] = field(default_factory=dict[str, float])
 
     def checked(self) -> GenerationRequest:
-        """Itself, or `PerfusionError` saying which number is out of bounds and what it may be."""
+        """Itself, or `PerfusionError` saying which text or number is out of bounds and what it may be."""
         if not self.prompt.strip():
             raise PromptError("The prompt is empty. Say what the image shows.")
+        _check_length("prompt", self.prompt)
+        _check_length("negative prompt", self.negative_prompt)
+        _check_whole("prompt", self.prompt)
+        _check_whole("negative prompt", self.negative_prompt)
         check_lock(self.lock)
         _check_range("seed", self.seed, 0, LARGEST_SEED)
         _check_range("number of images", self.count, 1, MOST_IMAGES)
         _check_range("seed of the last image", self.seed + self.count - 1, 0, LARGEST_SEED)
-        _check_range("number of steps", self.steps, 1, 1000)
-        _check_range("guidance", self.guidance, 0.0, 100.0)
+        _check_range("number of steps", self.steps, 1, MOST_STEPS)
+        _check_range("guidance", self.guidance, 0.0, HIGHEST_GUIDANCE)
         _check_range("temperature", self.temperature, 0.001, 10.0)
         _check_range("width", self.width, *SIDES)
         _check_range("height", self.height, *SIDES)
@@ -127,6 +135,22 @@ def with_numbers(prompt: ParsedPrompt, biases: Mapping[str, float]) -> str:
         else f"<{p.name}:{by_name[p.name.casefold()]:g}>"
         for p in prompt.pieces
     )
+
+
+def _check_length(what: str, text: str) -> None:
+    if len(text) > LONGEST_PROMPT:
+        raise PromptError(
+            f"The {what} has {len(text)} characters; at most {LONGEST_PROMPT} are accepted. Shorten it."
+        )
+
+
+def _check_whole(what: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half a character, as from a terminal that is not set to UTF-8
+        raise PromptError(
+            f"The {what} has a character that is not whole: {printable(text)[:200]}. Type it anew."
+        ) from None
 
 
 def _check_range(what: str, value: float | None, low: float, high: float) -> None:

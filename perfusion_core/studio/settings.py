@@ -7,11 +7,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from perfusion_core.errors import PerfusionError
+from perfusion_core.errors import PerfusionError, first_line
 from perfusion_core.files import write_atomic
+from perfusion_core.printable import printable
 
 APP_NAME = "perfusion-studio"
 PREFERENCES_FILE = "preferences.json"
@@ -61,8 +63,16 @@ def settings_from(environment: Mapping[str, str] = os.environ) -> Settings:
 
 
 def _folder(text: str, variable: str) -> Path:
-    path = Path(text).expanduser().absolute()
-    if path.exists() and not path.is_dir():
+    try:
+        text.encode()  # half a character would fail only later, where the path is kept or shown
+        path = Path(text).expanduser().absolute()
+        is_file = path.exists() and not path.is_dir()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, no whole text, no such user's home
+        raise PerfusionError(
+            f"{variable} is {printable(text)[:200]}, which cannot be a folder ({first_line(error)[:100]}). "
+            "Point it at a folder."
+        ) from None
+    if is_file:
         raise PerfusionError(f"{variable} is {path}, which is a file. Point it at a folder.")
     return path
 
@@ -71,6 +81,9 @@ def _default_home() -> Path:
     from platformdirs import user_data_path
 
     return user_data_path(APP_NAME, appauthor=False)
+
+
+_Reference = Annotated[str, Field(max_length=1000)]
 
 
 class Preferences(BaseModel):
@@ -82,9 +95,9 @@ class Preferences(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
-    base: str = ""
-    models: str = ""
-    outputs: str = ""
+    base: _Reference = ""
+    models: _Reference = ""
+    outputs: _Reference = ""
     memory: float = 0.0
     lan_user: str = ""
     lan_secret: str = ""

@@ -14,6 +14,7 @@ from typing import Any
 from PIL import Image, ImageCms, ImageOps
 
 from perfusion_core.errors import PhotoError
+from perfusion_core.printable import printable
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")
 SPOKEN_FORMATS = "JPEG, PNG, WebP, HEIC, AVIF, TIFF, BMP or GIF"
@@ -58,13 +59,13 @@ def decode(data: bytes, name: str) -> Decoded:
         with _open(data, name) as opened:
             _check_size(opened.size, name)
             notes: list[str] = []
-            if opened.format != "MPO" and getattr(opened, "n_frames", 1) > 1:
-                notes.append("it is animated: only its first frame is used")
-            profile = opened.info.get("icc_profile")
             try:
+                profile = opened.info.get("icc_profile")
                 opened.load()
                 image = _upright(opened, notes)
                 image = _to_srgb(image, profile, notes)
+                if opened.format != "MPO" and _has_more_frames(opened):
+                    notes.insert(0, "it is animated: only its first frame is used")
             except MemoryError:
                 raise PhotoError(f"{name} does not fit in memory. Save it smaller and try again.") from None
             except Exception as error:  # decoders of foreign bytes raise nearly anything
@@ -126,6 +127,17 @@ def _too_large(name: str) -> PhotoError:
     return PhotoError(
         f"{name} has more than {MAX_PIXELS // 1_000_000} megapixels. Save it smaller and try again."
     )
+
+
+def _has_more_frames(opened: Image.Image) -> bool:
+    """Whether there is a second frame or page, sound or not. To count them all would read all of them."""
+    try:
+        opened.seek(1)
+    except EOFError:
+        return False
+    except Exception:  # the first frame is whole, and only that one is used
+        return True
+    return True
 
 
 def _upright(image: Image.Image, notes: list[str]) -> Image.Image:
@@ -191,5 +203,5 @@ def _apply_profile(image: Image.Image, profile: bytes | None, notes: list[str]) 
 
 
 def _short(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = printable(" ".join(str(error).split()) or type(error).__name__)
     return text if len(text) <= 80 else text[:79] + "…"

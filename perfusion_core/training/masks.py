@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from perfusion_core.errors import PhotoError
+from perfusion_core.files import open_regular
 from perfusion_core.training.decode import FORMATS, MAX_PIXELS
 from perfusion_core.training.photos import Photo, cropped, shown, square_box
 
@@ -107,7 +108,7 @@ def _mask(photo: Photo, mask: Given, superclass: str, warn: Callable[[str], None
 def _values(mask: Given, photo: Photo) -> Mask:
     if isinstance(mask, (str, Path)):
         try:
-            with Image.open(mask, formats=FORMATS) as opened:
+            with open_regular(mask) as file, Image.open(file, formats=FORMATS) as opened:
                 if opened.size[0] * opened.size[1] > MAX_PIXELS:
                     raise ValueError("it is too large")
                 mask = opened.convert("L")

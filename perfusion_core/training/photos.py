@@ -17,6 +17,8 @@ from pathlib import Path
 from PIL import Image
 
 from perfusion_core.errors import PhotoError
+from perfusion_core.files import is_folder
+from perfusion_core.printable import printable
 from perfusion_core.training.decode import SPOKEN_FORMATS, SUFFIXES, decode
 
 MAX_PHOTOS = 64
@@ -111,7 +113,7 @@ def square_box(size: tuple[int, int], centre: tuple[float, float] | None = None)
 def shown(name: str, limit: int = 60) -> str:
     """A name fit for a message: one line, quoted, shortened in the middle."""
     name = name if len(name) <= limit else f"{name[: limit // 2]}…{name[-limit // 2 :]}"
-    return f"“{name}”"
+    return f"“{printable(name)}”"
 
 
 def _photo(name: str, data: bytes) -> Photo:
@@ -136,7 +138,7 @@ def _is_named_bytes(source: object) -> bool:
 def _expand(sources: Iterable[Source]) -> Iterable[Source]:
     """Folders become the photos in them, in the order a person would count."""
     for source in sources:
-        if isinstance(source, (str, os.PathLike)) and Path(source).is_dir():
+        if isinstance(source, (str, os.PathLike)) and is_folder(source):
             folder = Path(source)
             inside = [entry for entry in folder.iterdir() if entry.suffix.lower() in SUFFIXES]
             inside = [entry for entry in inside if not entry.name.startswith(".")]
@@ -178,7 +180,13 @@ def _read_file(path: Path) -> bytes:
     except FileNotFoundError:
         raise PhotoError(f"{name} was not found. Check the path {shown(str(path), 200)}.") from None
     except (OSError, ValueError) as error:
-        raise PhotoError(f"{name} cannot be opened ({error}). Check that you may read it.") from error
+        raise PhotoError(
+            f"{name} cannot be opened ({_reason(error)}). Check that you may read it."
+        ) from error
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return printable(getattr(error, "strerror", None) or str(error))[:100]
 
 
 def _too_heavy(name: str) -> PhotoError:

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, Protocol
 
+from perfusion_core.container import shown
 from perfusion_core.edit.removal import Removal
 from perfusion_core.errors import TrainingError
+from perfusion_core.recipe_rules import JOINT, Keys, Masks, Precision, Setting, settings_problem
 
-Keys = Literal["locked", "trained"]
-Masks = Literal["auto", "none", "given"]
-Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Pace = Literal["balanced", "quick"]
-Setting = str | int | float | bool
 
-PLACE = "{}"
-MAX_PROMPTS_LENGTH = 500  # what a concept file takes of one setting
-_JOINT = " | "
 # Short and neutral: whatever else a template said would be learned as part of the concept. With and without
 # an article, because people write both "a photo of <biscuit>" and "a photo of a <biscuit>".
 TEMPLATES = (
@@ -112,9 +107,7 @@ class Recipe:
         that i* forgets the superclass just as well. Raises TrainingError for a setting that does not exist or
         cannot be.
         """
-        unknown = sorted(set(overrides) - {field.name for field in fields(cls)})
-        if unknown:
-            raise TrainingError(f"There is no setting {unknown[0]!r}. Settings are: {', '.join(_names())}.")
+        check_settings(overrides)
         small = description.text_width < SMALL_TEXT_WIDTH
         settings = dict(POCKET) if small else dict(STABLE_DIFFUSION) | _fitting(memory)
         steps = -(-settings["steps"] // 2) if pace == "quick" else settings["steps"]
@@ -127,31 +120,7 @@ class Recipe:
 
     def validated(self) -> Recipe:
         """Itself, or a TrainingError that names the setting and what it may be."""
-        for name, low, high in _RANGES:
-            value = getattr(self, name)
-            whole = name in _WHOLE
-            if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-                raise TrainingError(f"{name} must be a {'whole ' if whole else ''}number, not {value!r}.")
-            if not low <= value <= high:
-                raise TrainingError(f"{name} is {value}; choose a value from {low} to {high}.")
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise TrainingError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(choices)}.")
-        for name in ("flip", "gradient_checkpointing"):
-            if not isinstance(getattr(self, name), bool):
-                raise TrainingError(f"{name} is {getattr(self, name)!r}; choose true or false.")
-        for name in ("templates", "validation_prompts"):
-            for line in getattr(self, name):
-                if line.count(PLACE) != 1 or any(sign in line for sign in "\n<>|"):
-                    raise TrainingError(
-                        f"{name}: write {PLACE} once for the concept, on one line without < > |, in {line!r}."
-                    )
-            if len(_JOINT.join(getattr(self, name))) > MAX_PROMPTS_LENGTH:
-                raise TrainingError(
-                    f"{name} are longer than {MAX_PROMPTS_LENGTH} letters together. Use fewer."
-                )
-        if not self.templates:
-            raise TrainingError("templates is empty. Give at least one, for example “a photo of a {}”.")
+        check_settings({name: getattr(self, name) for name in _names()})
         return self
 
     def changed(self, **changes: Any) -> Recipe:
@@ -160,19 +129,29 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Setting]:
         """Plain settings for a concept file; lists of prompts become one line of text."""
-        return {k: _JOINT.join(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        return {k: JOINT.join(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Recipe:
         """The reverse of `to_dict`; missing settings take their defaults. Raises TrainingError."""
-        unknown = sorted(set(settings) - set(_names()))
-        if unknown:
-            raise TrainingError(f"There is no setting {unknown[0]!r}. Settings are: {', '.join(_names())}.")
+        if not isinstance(settings, Mapping):
+            raise TrainingError("The settings are not names with values. Start the teaching again.")
+        check_settings(settings)
         read = dict(settings)
         for name in ("templates", "validation_prompts"):
             if isinstance(read.get(name), str):
-                read[name] = tuple(line for line in read[name].split(_JOINT) if line)
+                read[name] = tuple(line for line in read[name].split(JOINT) if line)
         return cls(**read).validated()
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Raise TrainingError for a setting that does not exist or cannot be; some may be absent."""
+    unknown = sorted(set(settings) - set(_names()))
+    if unknown:
+        raise TrainingError(f"There is no setting {shown(unknown[0])}. Settings are: {', '.join(_names())}.")
+    problem = settings_problem(settings)
+    if problem:
+        raise TrainingError(problem)
 
 
 # The paper's settings for Stable Diffusion 1.x.
@@ -219,44 +198,6 @@ def _fitting(memory: float | None) -> dict[str, Any]:
     if memory >= 8:
         return {"batch_size": 2, "accumulation": 8, "gradient_checkpointing": True}
     return {"batch_size": 1, "accumulation": 16, "gradient_checkpointing": True}
-
-
-_RANGES: tuple[tuple[str, float, float], ...] = (
-    ("steps", 1, 10_000),
-    ("batch_size", 1, 256),
-    ("accumulation", 1, 256),
-    ("value_rate", 0.0, 1.0),
-    ("embedding_rate", 0.0, 1.0),
-    ("offset_rate", 0.0, 10.0),
-    ("warmup", 0, 10_000),
-    ("clarity", 0.0, 1000.0),
-    ("decay", 0.0, 0.9999),
-    ("bias", -10.0, 10.0),
-    ("temperature", 0.001, 10.0),
-    ("inference_temperature", 0.001, 10.0),
-    ("resolution", 64, 2048),
-    ("seed", 0, 2**63 - 1),
-    ("checkpoint_every", 1, 10_000),
-    ("validation_steps", 1, 1000),
-)
-_WHOLE = frozenset(
-    {
-        "steps",
-        "batch_size",
-        "accumulation",
-        "warmup",
-        "resolution",
-        "seed",
-        "checkpoint_every",
-        "validation_steps",
-    }
-)
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "removal": get_args(Removal),
-    "keys": get_args(Keys),
-    "mask": get_args(Masks),
-    "precision": get_args(Precision),
-}
 
 
 def _names() -> list[str]:

@@ -331,3 +331,36 @@ def test_damaged_bytes_give_a_photo_or_a_refusal_and_nothing_else(kind: str) -> 
         damaged[places] = generator.integers(0, 256, size=len(places))
         with suppress(PhotoError):
             assert only(damaged.tobytes()).image.mode == "RGB"
+
+
+def pages(kind: str, **options: object) -> bytes:
+    return encoded(picture(), kind, save_all=True, append_images=[picture(seed=3)], **options)
+
+
+def test_a_tiff_whose_second_page_is_damaged_gives_its_first() -> None:
+    content = bytearray(pages("TIFF"))
+    first_directory = struct.unpack("<I", content[4:8])[0]
+    (entries,) = struct.unpack("<H", content[first_directory : first_directory + 2])
+    link = first_directory + 2 + 12 * entries
+    (second,) = struct.unpack("<I", content[link : link + 4])
+    for tag in range(second + 2, second + 2 + 12 * 4, 12):
+        content[tag : tag + 2] = b"\xfe\xff"  # no page without its dimensions
+    photo = only(bytes(content), "scan.tif")
+    assert photo.full.tobytes() == only(pages("TIFF")).full.tobytes()
+    assert "only its first frame" in photo.warnings[0]
+
+
+def test_a_gif_cut_in_its_second_frame_gives_its_first() -> None:
+    whole = pages("GIF", duration=100)
+    second = whole.index(b"\x21\xf9", whole.index(b"\x21\xf9") + 1)
+    first = only(whole).full.tobytes()
+    for end in range(second, len(whole), 97):
+        assert only(whole[:end], "moving.gif").full.tobytes() == first
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "GIF", "PNG", "WEBP"])
+def test_pages_and_frames_cut_anywhere_never_end_in_a_bare_error(kind: str) -> None:
+    whole = pages(kind)
+    for end in range(0, len(whole), max(1, len(whole) // 60)):
+        with suppress(PhotoError):
+            only(whole[:end])

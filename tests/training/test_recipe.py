@@ -91,11 +91,24 @@ def test_a_recipe_survives_the_trip_into_a_concept_file() -> None:
         {"templates": ("a <dog> {}",)},
         {"templates": ("x" * 600 + "{}",)},
         {"validation_prompts": ("a | {}",)},
+        {"templates": (1, 2)},
+        {"templates": 5},
+        {"steps": 10**5000},
+        {"mask": []},
+        {"mask": "\x1b[31m" * 500},
     ],
 )
 def test_settings_that_cannot_be_are_refused_by_name(wrong: dict[str, Any]) -> None:
-    with pytest.raises(TrainingError, match=next(iter(wrong))):
+    with pytest.raises(TrainingError, match=next(iter(wrong))) as refused:
         Recipe.preset(Facts(), **wrong)
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < 250
+
+
+@pytest.mark.parametrize("settings", [[], "steps", None, {"steps": [1]}, {"templates": [["a {}"]]}])
+def test_settings_of_another_shape_are_refused(settings: Any) -> None:
+    with pytest.raises(TrainingError):
+        Recipe.from_dict(settings)
 
 
 @pytest.mark.parametrize("width", [192, 768])

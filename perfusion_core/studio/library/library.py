@@ -29,8 +29,9 @@ from perfusion_core.concept import (
     save_concept,
     validate_name,
 )
+from perfusion_core.concept_name import require_distinct
 from perfusion_core.errors import LibraryError, PerfusionError
-from perfusion_core.files import write_atomic
+from perfusion_core.files import is_folder, write_atomic
 from perfusion_core.studio.library.thumbnails import card_bytes, from_embedded
 
 if TYPE_CHECKING:
@@ -203,6 +204,7 @@ class Library:
             other = self.find(canonical)
             if other is not None and other.id != entry.id:
                 raise LibraryError(_taken(canonical, "choose a third name"))
+            require_distinct(canonical, (other.name for other in self.entries() if other.id != entry.id))
             return self._update(entry, name=canonical)
 
     def set_notes(self, name: str, notes: str) -> LibraryEntry:
@@ -262,7 +264,7 @@ class Library:
     ) -> Path:
         """Write a copy for someone else. `path` may be a folder. float16 is the compact form."""
         entry = self.get(name)
-        target = path / f"{entry.name}.safetensors" if path.is_dir() else path
+        target = path / f"{entry.name}.safetensors" if is_folder(path) else path
         if target.exists() and not overwrite:
             raise LibraryError(
                 f"{target} is there already. Choose another name, or overwrite it (--overwrite)."
@@ -280,6 +282,7 @@ class Library:
         taken = self.find(name)
         if taken is not None and not overwrite:
             raise LibraryError(_taken(taken.name, "choose another name, or overwrite it (--overwrite)"))
+        require_distinct(name, (entry.name for entry in self.entries()))
         return taken
 
     def _to_trash(self, entry: LibraryEntry) -> Deleted:

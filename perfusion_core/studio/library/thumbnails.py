@@ -7,12 +7,14 @@ import binascii
 import io
 from typing import TYPE_CHECKING
 
+from perfusion_core.concept_metadata import LARGEST_THUMBNAIL_SIDE
+from perfusion_core.webp_header import webp_size
+
 if TYPE_CHECKING:
     from PIL import Image
 
 CARD_SIDE = 256
 EMBEDDED_SIDE = 96
-LARGEST_EMBEDDED_SIDE = 1024
 
 
 def card_bytes(picture: Image.Image) -> bytes:
@@ -34,11 +36,12 @@ def from_embedded(text: str | None) -> Image.Image | None:
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(base64.b64decode(text)), formats=["WEBP"]) as picture:
-            if max(picture.size) > LARGEST_EMBEDDED_SIDE:
-                return None
+        content = base64.b64decode(text)
+        if max(webp_size(content)) > LARGEST_THUMBNAIL_SIDE:  # before any library sees it
+            return None
+        with Image.open(io.BytesIO(content), formats=["WEBP"]) as picture:
             return picture.convert("RGB")
-    except (binascii.Error, OSError, ValueError, SyntaxError):
+    except (binascii.Error, OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
         return None  # a concept without a picture is still a concept
 
 

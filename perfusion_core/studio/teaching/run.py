@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from perfusion_core.concept import validate_name
+from perfusion_core.container import shown
 from perfusion_core.errors import LibraryError, PromptError
+from perfusion_core.printable import is_showable
 from perfusion_core.sampling.generator import GenerationRequest, generate
 from perfusion_core.studio.bases import LoadedBase, Missing
 from perfusion_core.studio.fronts.recommendation import front_validation, with_recommendation
@@ -211,10 +213,10 @@ def teach(
 
 def _checked_superclass(word: str) -> str:
     plain = " ".join(word.split())
-    if not plain or "<" in plain or ">" in plain or len(plain) > 60:
+    if not plain or "<" in plain or ">" in plain or len(plain) > 60 or not is_showable(plain):
         raise PromptError(
-            f"The superclass {word!r} cannot be used. Say what kind of thing it is in a word or two, such "
-            "as dog."
+            f"The superclass {shown(word)} cannot be used. Say what kind of thing it is in a word or two, "
+            "such as dog."
         )
     return plain
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from perfusion_core.concept import load_concept
-from perfusion_core.concept_metadata import MAX_NAME_LENGTH
+from perfusion_core.concept_name import MAX_NAME_LENGTH
 from perfusion_core.errors import LibraryError
 
 if TYPE_CHECKING:
