@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from perfusion_core.model.conditioning import Biases, Lock, PromptConditioning
+from perfusion_core.model.conditioning import Biases, PromptConditioning
 from perfusion_core.model.describe import describe
 from perfusion_core.model.fingerprint import base_fingerprint
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from perfusion_core.concept import Concept
-    from perfusion_core.edit.gate import Removal
+    from perfusion_core.edit.choices import Lock, Removal
 
 from perfusion_core.model.inject import inject
 

@@ -5,26 +5,21 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from diffusers.utils.peft_utils import scale_lora_layers, unscale_lora_layers
 
+from perfusion_core.edit.choices import DEFAULT_BIAS, DEFAULT_REMOVAL
 from perfusion_core.errors import PromptError
 from perfusion_core.model.text import PromptEncoder, PromptEncoding, canonical
 
 if TYPE_CHECKING:
     from perfusion_core.concept import Concept
-    from perfusion_core.edit.gate import Removal
+    from perfusion_core.edit.choices import Lock, Removal
     from perfusion_core.model.inject import Injection
 
-Lock = Literal["local", "global"]
 Biases = Mapping[str, float | Sequence[float]]
-
-DEFAULT_BIAS: dict[Lock, float] = {"local": 0.68, "global": 0.5}
-# Whatever a concept was taught with: measured on the bundled base with a taught dog, prompts without it drift
-# by 0.0004 of a pixel's range (0.0025 where they say "dog"), with the paper's removal by 0.004 (0.021).
-DEFAULT_REMOVAL: Removal = "gated"
 
 
 class PromptConditioning:

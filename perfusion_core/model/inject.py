@@ -15,7 +15,7 @@ from perfusion_core.model.projection import EditableConcept, EditContext, Edited
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from perfusion_core.edit.gate import Removal
+    from perfusion_core.edit.choices import Removal
 
 __all__ = ["EditContext", "EditableConcept", "EditedProjection", "Injection", "inject"]
 

@@ -9,15 +9,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
 
+from perfusion_core.edit.choices import DEFAULT_BIAS, LOCKS, Lock
 from perfusion_core.errors import PerfusionError
-
-Lock = Literal["local", "global"]
-Removal = Literal["paper", "gated"]
-LOCKS: tuple[Lock, ...] = get_args(Lock)
-
-DEFAULT_TEMPERATURE = 0.15  # the paper's, at inference; training uses a smaller one
 
 
 @dataclass(frozen=True)
@@ -35,8 +29,10 @@ class OperatingRange:
 # the words beside it open too). Beyond either end images stop changing or fall apart. The global lock takes
 # all keys from the superclass and bears lower biases.
 RANGES: dict[Lock, OperatingRange] = {
-    "local": OperatingRange(prompt_end=1.5, photo_end=0.4, paper=(0.60, 0.75), default=0.68),
-    "global": OperatingRange(prompt_end=1.45, photo_end=0.2, paper=(0.40, 0.60), default=0.50),
+    "local": OperatingRange(prompt_end=1.5, photo_end=0.4, paper=(0.60, 0.75), default=DEFAULT_BIAS["local"]),
+    "global": OperatingRange(
+        prompt_end=1.45, photo_end=0.2, paper=(0.40, 0.60), default=DEFAULT_BIAS["global"]
+    ),
 }
 
 NAMED_POINTS: dict[str, float] = {"prompt": 0.15, "balanced": 0.55, "photos": 0.85}

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from perfusion_core.edit.choices import DEFAULT_REMOVAL, Removal
 from perfusion_core.errors import PerfusionError, PromptError
-from perfusion_core.model.conditioning import DEFAULT_REMOVAL
 from perfusion_core.model.schedulers import check_scheduler
 from perfusion_core.model.text import parse_prompt
 from perfusion_core.sampling.defaults import sampling_defaults
-from perfusion_core.sampling.operating_points import Removal
 from perfusion_core.sampling.png import ImageRecipe, UsedConcept
 from perfusion_core.sampling.request import (
     GenerationRequest,
@@ -63,7 +62,6 @@ def make_plan(base: BaseModel, concepts: Mapping[str, Concept], request: Generat
     factor = base.description.vae_factor
     if width % factor or height % factor:
         raise PerfusionError(f"Width and height have to be multiples of {factor}; {width}x{height} is not.")
-    removals: set[Removal] = {concept.metadata.removal for concept in used.values()}
     return Plan(
         request=request,
         parsed=parsed,
@@ -74,7 +72,7 @@ def make_plan(base: BaseModel, concepts: Mapping[str, Concept], request: Generat
         steps=request.steps or defaults.steps,
         guidance=defaults.guidance if request.guidance is None else request.guidance,
         scheduler=check_scheduler(request.scheduler or defaults.scheduler),
-        removal=request.removal or (removals.pop() if len(removals) == 1 else DEFAULT_REMOVAL),
+        removal=request.removal or DEFAULT_REMOVAL,
         warnings=_warnings(base, request, used),
     )
 

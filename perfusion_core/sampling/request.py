@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from perfusion_core.edit.choices import Lock, Removal
 from perfusion_core.errors import PerfusionError, PromptError
-from perfusion_core.sampling.operating_points import Lock, Removal, check_bias, check_lock, default_bias
+from perfusion_core.sampling.operating_points import check_bias, check_lock, default_bias
 
 if TYPE_CHECKING:
     from perfusion_core.concept import Concept
@@ -20,8 +21,8 @@ SIDES = (64, 2048)
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """Images to make. `None` means the base's (guidance, scheduler, steps, size) or the concept's own
-    setting.
+    """Images to make. `None` means the base's own setting (guidance, scheduler, steps, size), the concept's
+    (temperature), or `edit.choices.DEFAULT_REMOVAL`, whatever the concept was taught with.
 
     Image k of `count` has seed `seed + k`. `biases` sets a concept's gate bias by name; a number in the
     prompt (`<name:0.6>`) goes before it, the concept's recommendation comes after it.

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from perfusion_core.concept import Concept, ConceptMetadata
+from perfusion_core.edit.choices import DEFAULT_BIAS
 from perfusion_core.edit.gate import similarity
 from perfusion_core.errors import TrainingError
 from perfusion_core.model.describe import cross_attentions
@@ -160,7 +161,7 @@ def concept_of(
         prediction_type=base.description.prediction_type,
         recipe=recipe.to_dict(),
         scores={},
-        bias=dict(RECOMMENDED_BIAS),
+        bias=dict(DEFAULT_BIAS),  # until the front of this very concept has been measured
         temperature=recipe.inference_temperature,
         removal=recipe.removal,
         token_similarity=token_similarity,
@@ -175,9 +176,6 @@ def concept_of(
         values=learned.values,
         keys=learned.keys,
     )
-
-
-RECOMMENDED_BIAS = {"local": 0.68, "global": 0.5}  # until the front of this very concept has been measured
 
 
 def _mean_similarity(target_input: Tensor, tokens: Tensor, inverse_covariance: Tensor) -> float:

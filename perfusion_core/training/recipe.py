@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Protocol, get_args
 
-from perfusion_core.edit.removal import Removal
+from perfusion_core.edit.choices import Removal
 from perfusion_core.errors import TrainingError
 
 Keys = Literal["locked", "trained"]

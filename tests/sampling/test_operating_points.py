@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from perfusion_core.errors import PerfusionError
 from perfusion_core.sampling.operating_points import (
-    DEFAULT_TEMPERATURE,
     LOCKS,
     NAMED_POINTS,
     RANGES,
@@ -43,7 +42,7 @@ def test_the_papers_interval_and_the_default_lie_inside_the_slider(lock: str) ->
 @pytest.mark.parametrize("lock", LOCKS)
 def test_the_sliders_ends_shut_and_open_the_concepts_own_gate(lock: str) -> None:
     def own_gate(fidelity: float) -> float:
-        return 1 / (1 + math.exp(-(1 - slider_to_bias(fidelity, lock)) / DEFAULT_TEMPERATURE))
+        return 1 / (1 + math.exp(-(1 - slider_to_bias(fidelity, lock)) / 0.15))
 
     assert own_gate(0.0) < 0.05
     assert own_gate(1.0) > 0.95
