@@ -6,6 +6,7 @@ This is the one place that says what is used where nothing was asked for: the ap
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 Lock = Literal["local", "global"]
@@ -23,3 +24,15 @@ DEFAULT_REMOVAL: Removal = "gated"
 
 # The gate bias of a concept that carries no recommendation of its own.
 DEFAULT_BIAS: dict[Lock, float] = {"local": 0.68, "global": 0.5}
+
+
+def gate_bias(
+    lock: Lock, recommended: Mapping[str, float], *, written: float | None = None, given: float | None = None
+) -> float:
+    """The gate bias of one concept in one image: the number in its prompt, else the one given, else the one
+    recommended for this lock by the concept itself, else the default.
+    """
+    for bias in (written, given):
+        if bias is not None:
+            return float(bias)
+    return float(recommended.get(lock, DEFAULT_BIAS[lock]))

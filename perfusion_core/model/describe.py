@@ -15,6 +15,7 @@ from perfusion_core.errors import BaseModelError
 
 Role = Literal["key", "value"]
 ATTRIBUTE: dict[Role, str] = {"key": "to_k", "value": "to_v"}
+_COMPILED = "_orig_mod."  # what torch.compile puts into the paths of the modules that it wraps
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,11 @@ def cross_attentions(denoiser: nn.Module) -> dict[str, Any]:
     where it does not say, one whose keys come from another width than its queries. LoRA wrappers around the
     projections (PEFT) change neither.
     """
-    return {path: module for path, module in denoiser.named_modules() if _reads_text(module)}
+    return {
+        path.replace(_COMPILED, ""): module
+        for path, module in denoiser.named_modules()
+        if _reads_text(module)
+    }
 
 
 def _reads_text(module: nn.Module) -> bool:
