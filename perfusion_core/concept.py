@@ -66,6 +66,8 @@ Precision = Literal["float32", "float16"]
 _TEXT_KEY = "perfusion_concept"
 # Real encodings and targets stay below some hundred; a larger one is damage, or meant to drown the picture.
 _LARGEST_NUMBER = 10_000.0
+# Encodings end in a layer norm and have lengths of several; similarities divide by the square of this length.
+_SMALLEST_TARGET_INPUT = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,8 +245,8 @@ def _require_sound(concept: Concept) -> None:
     for row in rows:
         for path, vector in row.items():
             _require_plausible(path, vector)
-    if not concept.target_input.any():
-        raise ContainerError("its target_input is all zero")
+    if float(concept.target_input.norm()) < _SMALLEST_TARGET_INPUT:
+        raise ContainerError("its target_input is zero or nearly so, and nothing could be compared with it")
 
 
 def _require_plausible(name: str, vector: Tensor) -> None:

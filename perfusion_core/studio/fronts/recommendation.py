@@ -77,7 +77,9 @@ def recommended_bias(points: Sequence[FrontPoint], lock: Lock = "local", tempera
     gains = [sum(pair) for pair in zip(likeness, alignment, strict=True)]
     margin = (1 - INNER) / 2 * (ends.prompt_end - ends.photo_end)
     shut = 1 - temperature * math.log(OPEN / (1 - OPEN))  # sigma((1 - bias) / temperature) = OPEN
-    low, high = ends.photo_end + margin, min(ends.prompt_end - margin, shut)
+    low = ends.photo_end + margin
+    # A wide gate is never so far open anywhere on the slider: then what opens it furthest.
+    high = max(low, min(ends.prompt_end - margin, shut))
     places = [low + (high - low) * k / (_PLACES - 1) for k in range(_PLACES)]
     values = [_between(biases, gains, place) for place in places]
     best = values.index(max(values))
