@@ -25,6 +25,9 @@ DEFAULT_REMOVAL: Removal = "gated"
 # The gate bias of a concept that carries no recommendation of its own.
 DEFAULT_BIAS: dict[Lock, float] = {"local": 0.68, "global": 0.5}
 
+# What a gate bias may be: beyond these every gate is open, or shut.
+WIDEST_BIAS = (-1.0, 3.0)
+
 
 def gate_bias(
     lock: Lock, recommended: Mapping[str, float], *, written: float | None = None, given: float | None = None

@@ -13,7 +13,8 @@ from diffusers.utils.peft_utils import scale_lora_layers, unscale_lora_layers
 
 from perfusion_core.edit.choices import DEFAULT_REMOVAL, LOCKS, gate_bias
 from perfusion_core.errors import PromptError
-from perfusion_core.model.text import PromptEncoder, PromptEncoding, canonical
+from perfusion_core.model.text import PromptEncoder, PromptEncoding
+from perfusion_core.prompt_grammar import canonical
 
 if TYPE_CHECKING:
     from perfusion_core.concept import Concept

@@ -32,9 +32,9 @@ def acting_maps(
 ) -> dict[str, torch.Tensor]:
     """Generate a recipe's image once more and record its cross-attention.
 
-    A latent pixel's value is the mean, over layers, heads and steps, of its attention to each token times that
-    token's gate for the concept, scaled so that the largest is 1. Shape: (height / f, width / f) for each
-    concept, f the autoencoder's factor. Raises `PerfusionError` as `generate` does.
+    A latent pixel's value is the mean, over layers, heads and steps, of its attention to each token times
+    that token's gate for the concept, scaled so that the largest is 1. Shape: (height / f, width / f) for
+    each concept, f the autoencoder's factor. Raises `PerfusionError` as `generate` does.
     """
     size = (recipe.height // base.description.vae_factor, recipe.width // base.description.vae_factor)
     names = [used.name for used in recipe.concepts]

@@ -18,12 +18,11 @@ import torch
 from perfusion_core.errors import PerfusionError
 from perfusion_core.model.applied import applied
 from perfusion_core.model.schedulers import make_scheduler
-from perfusion_core.model.text import parse_prompt
 from perfusion_core.sampling.batches import images_together
 from perfusion_core.sampling.operating_points import check_bias
 from perfusion_core.sampling.plan import Plan, make_plan, recipe_of, used_name
 from perfusion_core.sampling.png import ImageRecipe
-from perfusion_core.sampling.request import GenerationRequest, Row, concepts_in, without_numbers
+from perfusion_core.sampling.request import GenerationRequest, Row, concepts_in
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -147,8 +146,7 @@ def draw(
     `exact`, images on a CPU may differ in their last bits from the same image made alone; that is faster.
     """
     plan = make_plan(base, concepts, request)
-    for row in rows:
-        concepts_in(parse_prompt(row.prompt or request.prompt), plan.used)
+    concepts_in([row.prompt or request.prompt for row in rows], plan.used)  # refuses one that is not there
     full = [replace(row, biases={**plan.biases, **row.biases}) for row in rows]
     return _render(base, plan, full, covariance, on_step, should_stop, exact)
 
@@ -202,8 +200,8 @@ def _render_part(
     """Make the images of `rows` in one batch."""
     request = plan.request
     pipe: Any = base.pipeline  # its annotations lag behind what it takes and returns
-    prompts = [plan.parsed if row.prompt is None else parse_prompt(row.prompt) for row in rows]
-    texts = [without_numbers(prompt, plan.used) for prompt in prompts]
+    # Numbers in them are of no effect here: every row brings the gate bias of every concept.
+    texts = [request.prompt if row.prompt is None else row.prompt for row in rows]
     alike = len(set(texts)) == 1  # one prompt is encoded once, whatever the number of images
 
     def callback(_pipe: Any, step: int, _time: Any, _tensors: dict[str, Any]) -> dict[str, Any]:
@@ -236,8 +234,8 @@ def _render_part(
         images = [_decode(base, latents[k : k + 1]) for k in range(len(rows))]
     fingerprint = covariance.fingerprint if covariance is not None else ""
     return [
-        GeneratedImage(image, recipe_of(base, plan, prompt, row, fingerprint))
-        for image, prompt, row in zip(images, prompts, rows, strict=True)
+        GeneratedImage(image, recipe_of(base, plan, row, fingerprint))
+        for image, row in zip(images, rows, strict=True)
     ]
 
 

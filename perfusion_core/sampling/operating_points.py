@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from perfusion_core.edit.choices import DEFAULT_BIAS, LOCKS, Lock
+from perfusion_core.edit.choices import DEFAULT_BIAS, LOCKS, WIDEST_BIAS, Lock
 from perfusion_core.errors import PerfusionError
 
 
@@ -37,8 +37,6 @@ RANGES: dict[Lock, OperatingRange] = {
 
 NAMED_POINTS: dict[str, float] = {"prompt": 0.15, "balanced": 0.55, "photos": 0.85}
 """Named places on the slider, as fidelity to the photos in 0..1."""
-
-WIDEST_BIAS = (-1.0, 3.0)
 
 
 def check_lock(lock: str) -> Lock:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from perfusion_core.model.text import parse_prompt
+from perfusion_core.prompt_grammar import without_numbers
 from perfusion_core.sampling.generator import Generation, generate
 from perfusion_core.sampling.png import ImageRecipe
 from perfusion_core.sampling.request import GenerationRequest
@@ -21,10 +21,9 @@ if TYPE_CHECKING:
 def request_from(recipe: ImageRecipe) -> GenerationRequest:
     """The request that makes a recipe's image again, given the same base and concepts."""
     temperatures = {concept.temperature for concept in recipe.concepts}
-    prompt = parse_prompt(recipe.prompt)
     return GenerationRequest(
         # Biases as stored, not as printed in the prompt, which shows fewer digits.
-        prompt="".join(piece if isinstance(piece, str) else f"<{piece.name}>" for piece in prompt.pieces),
+        prompt=without_numbers(recipe.prompt),
         negative_prompt=recipe.negative_prompt,
         seed=recipe.seed,
         steps=recipe.steps,

@@ -273,3 +273,21 @@ def test_rows_with_prompts_of_their_own_show_what_single_images_show(tiny_base, 
 def test_a_row_may_not_name_a_concept_that_the_request_does_not(tiny_base, concepts, covariance) -> None:
     with pytest.raises(PromptError, match="<mug>"):
         draw(tiny_base, concepts, ask(), [Row(1, {}, "a <mug>")], covariance=covariance)
+
+
+def test_a_concept_named_in_the_negative_prompt_alone_takes_part_and_is_in_the_recipe(
+    tiny_base, concepts, covariance
+) -> None:
+    def made(negative: str) -> Any:
+        request = ask("a photo of a dog", negative_prompt=negative)
+        return generate(tiny_base, concepts, request, covariance=covariance)
+
+    plain, named, numbered = made("a cup"), made("a <mug>"), made("a <mug:0.3>")
+    assert len({bits(m.images[0].image) for m in (plain, named, numbered)}) == 3
+    assert [(c.name, c.bias) for c in numbered.images[0].recipe.concepts] == [("mug", 0.3)]
+    assert [(c.name, c.bias) for c in named.images[0].recipe.concepts] == [("mug", 0.68)]
+    assert not any("names no concept" in warning for warning in named.warnings)
+    again = repeat(tiny_base, concepts, numbered.images[0].recipe, covariance=covariance)
+    assert bits(again.images[0].image) == bits(numbered.images[0].image)
+    with pytest.raises(PromptError, match="<cat> is not a known concept"):
+        made("a <cat>")
