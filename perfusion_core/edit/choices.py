@@ -30,7 +30,7 @@ WIDEST_BIAS = (-1.0, 3.0)
 
 
 def gate_bias(
-    lock: Lock, recommended: Mapping[str, float], *, written: float | None = None, given: float | None = None
+    lock: Lock, recommended: Mapping[Lock, float], *, written: float | None = None, given: float | None = None
 ) -> float:
     """The gate bias of one concept in one image: the number in its prompt, else the one given, else the one
     recommended for this lock by the concept itself, else the default.

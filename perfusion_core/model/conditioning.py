@@ -72,8 +72,9 @@ class PromptConditioning:
         asked.update(prompt=None, prompt_embeds=positive.encoding)
         asked.update(negative_prompt=None, negative_prompt_embeds=negative.encoding)
         dtype = self._pipe.unet.dtype
-        encodings = self._original(*call.args, **call.kwargs)
-        of_prompts, of_negatives = (e if e is None else e.to(dtype) for e in encodings)
+        encodings: Any = self._original(*call.args, **call.kwargs)
+        of_prompts = encodings[0].to(dtype)
+        of_negatives = None if encodings[1] is None else encodings[1].to(dtype)
         read = torch.cat([of_negatives, of_prompts]) if guided else of_prompts
         self._set_context([negative, positive] if guided else [positive], read)
         return of_prompts, of_negatives

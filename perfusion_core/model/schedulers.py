@@ -15,6 +15,7 @@ _SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
     "euler": ("EulerDiscreteScheduler", {}),
     "euler-a": ("EulerAncestralDiscreteScheduler", {}),
     "dpm++": ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++"}),
+    "lcm": ("LCMScheduler", {}),
 }
 SCHEDULER_NAMES: tuple[str, ...] = tuple(_SCHEDULERS)
 
@@ -33,4 +34,6 @@ def make_scheduler(base: BaseModel, name: str) -> Any:
     import diffusers
 
     class_name, settings = _SCHEDULERS[check_scheduler(name)]
+    if base.description.distilled == "turbo":  # its few steps start at full noise; single files do not say so
+        settings = {**settings, "timestep_spacing": "trailing"}
     return getattr(diffusers, class_name).from_config(base.scheduler.config, **settings)

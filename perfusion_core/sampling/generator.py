@@ -17,6 +17,7 @@ import torch
 
 from perfusion_core.errors import PerfusionError
 from perfusion_core.model.applied import applied
+from perfusion_core.model.memory import is_out_of_memory, release_memory
 from perfusion_core.model.schedulers import make_scheduler
 from perfusion_core.sampling.batches import images_together
 from perfusion_core.sampling.operating_points import check_bias
@@ -177,13 +178,14 @@ def _render(
             made += _render_part(base, plan, part, covariance, after_step)
         except _StopRequested:
             return Generation(made, tuple(plan.warnings), stopped=True)
-        except torch.OutOfMemoryError:
-            torch.cuda.empty_cache()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            release_memory()
             if together == 1:
                 raise PerfusionError(
-                    f"The memory is not enough for one image of {plan.width}x{plan.height}. Make it "
-                    "smaller, or close "
-                    "other programs that use the graphics card."
+                    f"The memory is not enough for one image of {plan.width}x{plan.height}. Make it smaller, "
+                    "or close other programs that use memory."
                 ) from None
             together = -(-together // 2)
     return Generation(made, tuple(plan.warnings))

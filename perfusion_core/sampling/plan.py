@@ -41,11 +41,8 @@ class Plan:
     guidance: float
     scheduler: str
     removal: Removal
+    guided: bool  # whether every image has a negative row beside its own
     warnings: list[str]
-
-    @property
-    def guided(self) -> bool:
-        return self.guidance > 1
 
 
 def make_plan(base: BaseModel, concepts: Mapping[str, Concept], request: GenerationRequest) -> Plan:
@@ -58,6 +55,7 @@ def make_plan(base: BaseModel, concepts: Mapping[str, Concept], request: Generat
     factor = base.description.vae_factor
     if width % factor or height % factor:
         raise PerfusionError(f"Width and height have to be multiples of {factor}; {width}x{height} is not.")
+    guidance = defaults.guidance if request.guidance is None else request.guidance
     return Plan(
         request=request,
         used=used,
@@ -65,9 +63,10 @@ def make_plan(base: BaseModel, concepts: Mapping[str, Concept], request: Generat
         width=width,
         height=height,
         steps=request.steps or defaults.steps,
-        guidance=defaults.guidance if request.guidance is None else request.guidance,
+        guidance=guidance,
         scheduler=check_scheduler(request.scheduler or defaults.scheduler),
         removal=request.removal or DEFAULT_REMOVAL,
+        guided=guidance > 1 and not base.description.guidance_embedded,
         warnings=_warnings(base, request, used),
     )
 

@@ -136,7 +136,9 @@ def _pixels(image: Image.Image) -> Tensor:
 
 def _latent(vae: Any, pixels: Tensor) -> Tensor:
     """The mean of the encoder's distribution: its spread is far below what one sees. Shape: (1, C, h, w)."""
-    mean = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist.mode().float()
+    encoded = vae.encode(pixels.to(vae.device, vae.dtype))
+    # A tiny autoencoder gives latents and no distribution.
+    mean = (encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()).float()
     shift = getattr(vae.config, "shift_factor", None) or 0.0
     return (mean - shift) * vae.config.scaling_factor
 

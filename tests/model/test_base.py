@@ -215,3 +215,41 @@ def test_loading_leaves_the_libraries_messages_as_they_were(tmp_path: Path) -> N
     before = logging.get_verbosity(), logging.is_progress_bar_enabled()
     load_base(save_tiny_base(tmp_path / "tiny"), device="cpu")
     assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == before
+
+
+def test_a_folder_of_half_precision_files_only_is_loaded(tmp_path: Path) -> None:
+    pipe = tiny_pipeline()
+    pipe.to(torch.float16).save_pretrained(tmp_path / "half", variant="fp16")
+    assert not list((tmp_path / "half").rglob("diffusion_pytorch_model.safetensors"))
+    base = load_base(tmp_path / "half", device="cpu")
+    assert base.fingerprint == BaseModel("full", tiny_pipeline()).fingerprint
+
+
+def test_a_cached_hub_model_of_half_precision_files_only_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    repository = tmp_path / "models--someone--half"
+    tiny_pipeline().to(torch.float16).save_pretrained(repository / "snapshots" / "abc", variant="fp16")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("abc")
+    assert load_base("someone/half", device="cpu").id == "someone/half"
+
+
+@pytest.mark.parametrize(
+    ("name", "distilled"),
+    [("sd-turbo", "turbo"), ("SD_Turbo", "turbo"), ("dreamshaper-lcm", "lcm"), ("turbot-photos", None)],
+)
+def test_a_base_of_few_steps_is_known_by_its_name(name: str, distilled: str | None) -> None:
+    assert BaseModel(name, tiny_pipeline()).description.distilled == distilled
+
+
+def test_a_consistency_model_is_known_by_its_configuration(tiny_pipe: Any) -> None:
+    from diffusers import LCMScheduler
+
+    tiny_pipe.scheduler = LCMScheduler.from_config(tiny_pipe.scheduler.config)
+    facts = BaseModel("x", tiny_pipe).description
+    assert (facts.distilled, facts.guidance_embedded) == ("lcm", False)
+    tiny_pipe.unet.register_to_config(time_cond_proj_dim=8)
+    assert BaseModel("x", tiny_pipe).description.guidance_embedded

@@ -334,3 +334,35 @@ def test_other_errors_are_not_called_a_lack_of_memory(lesson: Any, monkeypatch: 
     monkeypatch.setattr(lesson.base.unet, "forward", broken)
     with pytest.raises(RuntimeError, match="shapes differ"):
         lesson.run()
+
+
+def test_full_precision_is_kept_to_on_a_base_loaded_in_half(lesson: Any) -> None:
+    from perfusion_core.model.base import BaseModel
+    from tests.tiny_model import tiny_pipeline
+
+    lesson.base = BaseModel("half", tiny_pipeline(), dtype=torch.bfloat16)
+    weights = [p.clone() for p in lesson.base.unet.parameters()]
+    seen: set[torch.dtype] = set()
+    handle = lesson.base.unet.register_forward_hook(lambda _m, inputs, output: seen.add(output.sample.dtype))
+    lesson.run(recipe=lesson.recipe.changed(precision="float32"))
+    handle.remove()
+    assert seen == {torch.float32}
+    assert lesson.base.unet.dtype == torch.bfloat16
+    assert all(torch.equal(a, b) for a, b in zip(weights, lesson.base.unet.parameters(), strict=True))
+
+
+def test_a_base_with_a_tiny_autoencoder_is_taught_and_makes_images(lesson: Any) -> None:
+    from diffusers import AutoencoderTiny
+
+    from perfusion_core.model.base import BaseModel
+    from tests.tiny_model import tiny_pipeline
+
+    pipe = tiny_pipeline()
+    channels = (8, 8, 8, 8)
+    pipe.register_modules(
+        vae=AutoencoderTiny(encoder_block_out_channels=channels, decoder_block_out_channels=channels)
+    )
+    lesson.base = BaseModel("taesd", pipe)
+    assert lesson.base.description.vae_factor == 8
+    assert lesson.run()[-1].kind == "done"
+    assert pipe("a dog", num_inference_steps=1).images[0].size == (64, 64)

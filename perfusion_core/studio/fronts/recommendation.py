@@ -32,7 +32,7 @@ def front_validation(recipe: Recipe) -> Validation:
     prompts = recipe.validation_prompts
     if len(prompts) > PROMPTS:
         prompts = tuple(prompts[round(k * (len(prompts) - 1) / (PROMPTS - 1))] for k in range(PROMPTS))
-    return Validation(prompts, recipe.validation_steps)
+    return Validation(prompts, recipe.validation_steps, recipe.validation_guidance)
 
 
 def with_recommendation(concept: Concept, judge: Judge, scorer: str) -> Concept:
