@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 from perfusion_core.errors import PerfusionError
@@ -38,15 +37,11 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True)
 class Scores:
-    """Mean similarity to the photos and to the prompt, and whose opinion it is."""
+    """Mean image similarity (to the photos) and text similarity (to the prompt), and the scorer's name."""
 
     image: float
     text: float
     scorer: str
-
-    @property
-    def harmonic(self) -> float:
-        return harmonic_mean(self.image, self.text)
 
 
 @dataclass(frozen=True)
@@ -121,11 +116,6 @@ def on_grey(image: Image.Image, mask: Mask) -> Image.Image:
     return Image.composite(image.convert("RGB"), Image.new("RGB", image.size, (128, 128, 128)), alpha)
 
 
-def harmonic_mean(first: float, second: float) -> float:
-    """2ab / (a + b); 0 when either is not positive, so that nothing wins by one score alone."""
-    return 2 * first * second / (first + second) if first > 0 and second > 0 else 0.0
-
-
 def pareto(points: Sequence[FrontPoint]) -> list[FrontPoint]:
     """The points that no other point beats in both scores, from best text to best image."""
     best: list[FrontPoint] = []
@@ -178,17 +168,6 @@ def monotonicity(points: Sequence[FrontPoint]) -> tuple[float, float]:
     if len(ordered) < 2:
         raise PerfusionError("Whether a sweep is steady needs at least two points.")
     return _tau([p.image for p in ordered]), -_tau([p.text for p in ordered])
-
-
-def travel(points: Sequence[FrontPoint]) -> tuple[float, float]:
-    """Image score gained and text score lost from the highest bias to the lowest."""
-    ordered = sorted(points, key=lambda p: -p.bias)
-    return ordered[-1].image - ordered[0].image, ordered[0].text - ordered[-1].text
-
-
-def largest_setback(values: Sequence[float]) -> float:
-    """The largest step against a rising course; 0 when `values` never falls."""
-    return max((max(0.0, before - after) for before, after in pairwise(values)), default=0.0)
 
 
 def _tau(values: Sequence[float]) -> float:

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
+    "Base",
     "BaseDescription",
     "BaseListing",
-    "BaseModel",
     "Projection",
     "available_bases",
     "cross_attentions",
@@ -45,7 +45,7 @@ _VARIANTS = (None, "fp16")  # names of files: model.safetensors, model.fp16.safe
 _PICKLES = {".ckpt", ".pt", ".pth", ".bin", ".pkl"}
 
 
-class BaseModel:
+class Base:
     """A frozen Stable Diffusion model: the stock pipeline, and the facts about it.
 
     `dtype` is the precision of denoiser and autoencoder; the text encoder always stays in float32, since
@@ -117,7 +117,7 @@ def load_base(
     device: str = "auto",
     dtype: str | torch.dtype = "auto",
     models_dir: str | Path | None = None,
-) -> BaseModel:
+) -> Base:
     """Load a base model, frozen and in evaluation mode.
 
     `reference` is "pocket", a diffusers folder, a single .safetensors checkpoint, a name in `models_dir`,
@@ -127,10 +127,10 @@ def load_base(
     device, precision = _device(device), _precision(dtype, _device(device))
     path = _on_disk(str(reference), models_dir)
     if path is None:
-        return BaseModel(str(reference), _from_hub(str(reference)), device=device, dtype=precision)
+        return Base(str(reference), _from_hub(str(reference)), device=device, dtype=precision)
     if path.is_dir():
         name = POCKET if str(reference) == POCKET else path.name
-        return BaseModel(name, _from_folder(path, name), device=device, dtype=precision, folder=path)
+        return Base(name, _from_folder(path, name), device=device, dtype=precision, folder=path)
     if path.suffix.lower() in _PICKLES:
         raise BaseModelError(
             f"{path.name} is in an old format that can run code when opened, so it is not read. "
@@ -143,7 +143,7 @@ def load_base(
     from perfusion_core.model.single_file import load_single_file
 
     with _named_failure(path.name):
-        return BaseModel(path.stem, load_single_file(path), device=device, dtype=precision)
+        return Base(path.stem, load_single_file(path), device=device, dtype=precision)
 
 
 def _on_disk(reference: str, models_dir: str | Path | None) -> Path | None:

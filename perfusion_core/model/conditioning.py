@@ -75,7 +75,8 @@ class PromptConditioning:
         encodings: Any = self._original(*call.args, **call.kwargs)
         of_prompts = encodings[0].to(dtype)
         of_negatives = None if encodings[1] is None else encodings[1].to(dtype)
-        read = torch.cat([of_negatives, of_prompts]) if guided else of_prompts
+        assert not guided or of_negatives is not None
+        read = torch.cat([of_negatives, of_prompts]) if of_negatives is not None and guided else of_prompts
         self._set_context([negative, positive] if guided else [positive], read)
         return of_prompts, of_negatives
 

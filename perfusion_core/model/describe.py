@@ -66,7 +66,8 @@ def cross_attentions(denoiser: nn.Module) -> dict[str, Any]:
 
     They are known by what they are: a module with `to_k` and `to_v` that says it is a cross-attention, or,
     where it does not say, one whose keys come from another width than its queries. LoRA wrappers around the
-    projections (PEFT) change neither.
+    projections (PEFT) change neither. In a block with `only_cross_attention`, `attn1` is one of them too; a
+    self-attention is none, also where the image's features are as wide as the text.
     """
     return {
         path.replace(_COMPILED, ""): module
@@ -117,6 +118,12 @@ def describe(pipeline: Any, name: str = "") -> BaseDescription:
             f"{kind}: its denoiser does not read the text through cross-attention of one width, which is not "
             "supported yet. Use a Stable Diffusion 1.x or 2.x model."
         )
+    projected = getattr(unet.config, "encoder_hid_dim_type", None) not in (None, "ip_image_proj")
+    if projected or any(getattr(module, "norm_cross", None) is not None for module in attentions.values()):
+        raise BaseModelError(
+            f"{kind}: its denoiser changes the text's encodings before its projections read them, which is "
+            "not supported yet. Use a Stable Diffusion 1.x or 2.x model."
+        )
     return BaseDescription(
         kind="stable-diffusion",
         prediction_type=str(getattr(scheduler.config, "prediction_type", "epsilon")),
@@ -126,9 +133,13 @@ def describe(pipeline: Any, name: str = "") -> BaseDescription:
         vae_factor=2 ** (len(vae.config.block_out_channels) - 1),
         attention_paths=tuple(attentions),
         output_widths={path: linear_of(module.to_k).out_features for path, module in attentions.items()},
-        distilled=_distilled(unet, scheduler, f"{name} {getattr(pipeline.config, '_name_or_path', '')}"),
+        distilled=_distilled(unet, scheduler, f"{name} {_named(pipeline)}"),
         guidance_embedded=getattr(unet.config, "time_cond_proj_dim", None) is not None,
     )
+
+
+def _named(pipeline: Any) -> str:
+    return str(getattr(getattr(pipeline, "config", None), "_name_or_path", ""))
 
 
 def _distilled(unet: Any, scheduler: Any, names: str) -> Distilled | None:

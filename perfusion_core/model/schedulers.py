@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from perfusion_core.errors import PerfusionError
 
 if TYPE_CHECKING:
-    from perfusion_core.model.base import BaseModel
+    from perfusion_core.model.base import Base
 
 # Our name -> class in diffusers, and what to set in its configuration.
 _SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -29,7 +29,7 @@ def check_scheduler(name: str) -> str:
     return name
 
 
-def make_scheduler(base: BaseModel, name: str) -> Any:
+def make_scheduler(base: Base, name: str) -> Any:
     """A fresh diffusers scheduler called `name` on the base's own noise schedule and prediction type."""
     import diffusers
 

@@ -73,7 +73,7 @@ def _token_ids(tokenizer: Any, text: str) -> list[int]:
 class PromptEncoder:
     """Encodes prompts with concepts in them, on the text encoder's own device and in its own precision.
 
-    `source` is a BaseModel, a pipeline, or a (tokenizer, text encoder) pair.
+    `source` is a Base, a pipeline, or a (tokenizer, text encoder) pair.
     """
 
     def __init__(self, source: Any) -> None:

@@ -16,14 +16,14 @@ from perfusion_core.sampling.repeat import request_from
 
 if TYPE_CHECKING:
     from perfusion_core.concept import Concept
-    from perfusion_core.model.base import BaseModel
+    from perfusion_core.model.base import Base
     from perfusion_core.model.statistics import CovarianceStats
     from perfusion_core.sampling.generator import Progress
     from perfusion_core.sampling.png import ImageRecipe
 
 
 def acting_maps(
-    base: BaseModel,
+    base: Base,
     concepts: Mapping[str, Concept],
     recipe: ImageRecipe,
     *,

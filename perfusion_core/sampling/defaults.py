@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from perfusion_core.model.base import BaseModel
+    from perfusion_core.model.base import Base
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ _GUIDED_CONSISTENCY = SamplingDefaults(scheduler="lcm", steps=4, guidance=8.0)
 _SMALL_IMAGE = 256  # bases that make no larger ones were trained here and want less guidance
 
 
-def sampling_defaults(base: BaseModel) -> SamplingDefaults:
+def sampling_defaults(base: Base) -> SamplingDefaults:
     """The defaults of `base`."""
     facts = base.description
     if facts.distilled == "turbo":

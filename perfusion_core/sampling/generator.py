@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from perfusion_core.concept import Concept
-    from perfusion_core.model.base import BaseModel
+    from perfusion_core.model.base import Base
     from perfusion_core.model.statistics import CovarianceStats
 
 Progress = Callable[[int, int], None]
@@ -60,7 +60,7 @@ class _StopRequested(Exception):  # noqa: N818 - not an error
 
 
 def generate(
-    base: BaseModel,
+    base: Base,
     concepts: Mapping[str, Concept],
     request: GenerationRequest,
     *,
@@ -79,7 +79,7 @@ def generate(
 
 
 def front(
-    base: BaseModel,
+    base: Base,
     concepts: Mapping[str, Concept],
     request: GenerationRequest,
     name: str,
@@ -105,7 +105,7 @@ def front(
 
 
 def grid(
-    base: BaseModel,
+    base: Base,
     concepts: Mapping[str, Concept],
     request: GenerationRequest,
     names: tuple[str, str],
@@ -130,7 +130,7 @@ def grid(
 
 
 def draw(
-    base: BaseModel,
+    base: Base,
     concepts: Mapping[str, Concept],
     request: GenerationRequest,
     rows: Sequence[Row],
@@ -153,7 +153,7 @@ def draw(
 
 
 def _render(
-    base: BaseModel,
+    base: Base,
     plan: Plan,
     rows: Sequence[Row],
     covariance: CovarianceStats | None,
@@ -193,7 +193,7 @@ def _render(
 
 @torch.no_grad()
 def _render_part(
-    base: BaseModel,
+    base: Base,
     plan: Plan,
     rows: Sequence[Row],
     covariance: CovarianceStats | None,
@@ -241,7 +241,7 @@ def _render_part(
     ]
 
 
-def _decode(base: BaseModel, latents: torch.Tensor) -> Image.Image:
+def _decode(base: Base, latents: torch.Tensor) -> Image.Image:
     """One image from its latents. One at a time: the decoder's sums depend on what else is in a batch.
 
     Shape: latents (1, C, h, w).
@@ -266,7 +266,7 @@ def _note_truncation(encoding: Any, said: list[str]) -> None:
 
 
 @contextmanager
-def _prepared(base: BaseModel, scheduler: str) -> Generator[None]:
+def _prepared(base: Base, scheduler: str) -> Generator[None]:
     """The base's pipeline with another scheduler and without its own progress bar, for the duration."""
     pipe = base.pipeline
     before, bar = pipe.scheduler, getattr(pipe, "_progress_bar_config", None)

@@ -23,7 +23,7 @@ from perfusion_core.sampling.request import (
 
 if TYPE_CHECKING:
     from perfusion_core.concept import Concept
-    from perfusion_core.model.base import BaseModel
+    from perfusion_core.model.base import Base
 
 MADE_WITH = "Perfusion Studio"
 
@@ -45,7 +45,7 @@ class Plan:
     warnings: list[str]
 
 
-def make_plan(base: BaseModel, concepts: Mapping[str, Concept], request: GenerationRequest) -> Plan:
+def make_plan(base: Base, concepts: Mapping[str, Concept], request: GenerationRequest) -> Plan:
     """Fill in what `request` leaves open. Raises `PerfusionError` or `PromptError` for what cannot be."""
     request = request.checked()
     defaults = sampling_defaults(base)
@@ -71,7 +71,7 @@ def make_plan(base: BaseModel, concepts: Mapping[str, Concept], request: Generat
     )
 
 
-def _warnings(base: BaseModel, request: GenerationRequest, used: Mapping[str, Concept]) -> list[str]:
+def _warnings(base: Base, request: GenerationRequest, used: Mapping[str, Concept]) -> list[str]:
     said: list[str] = []
     if not used:
         said.append("The prompt names no concept, so none was used. Write one as <name>.")
@@ -103,7 +103,7 @@ def used_name(plan: Plan, name: str) -> str:
     )
 
 
-def recipe_of(base: BaseModel, plan: Plan, row: Row, covariance_fingerprint: str) -> ImageRecipe:
+def recipe_of(base: Base, plan: Plan, row: Row, covariance_fingerprint: str) -> ImageRecipe:
     """Everything the image of `row` depends on."""
     temperature = plan.request.temperature
     prompt = plan.request.prompt if row.prompt is None else row.prompt

@@ -15,7 +15,7 @@ from perfusion_core.sampling.request import GenerationRequest
 
 if TYPE_CHECKING:
     from perfusion_core.concept import Concept
-    from perfusion_core.model.base import BaseModel
+    from perfusion_core.model.base import Base
 
 
 def request_from(recipe: ImageRecipe) -> GenerationRequest:
@@ -38,7 +38,7 @@ def request_from(recipe: ImageRecipe) -> GenerationRequest:
     )
 
 
-def differences(recipe: ImageRecipe, base: BaseModel, concepts: Mapping[str, Concept]) -> list[str]:
+def differences(recipe: ImageRecipe, base: Base, concepts: Mapping[str, Concept]) -> list[str]:
     """What here is not what the recipe's image was made with, in plain sentences; empty when it can be
     repeated.
     """
@@ -61,9 +61,7 @@ def differences(recipe: ImageRecipe, base: BaseModel, concepts: Mapping[str, Con
     return found
 
 
-def repeat(
-    base: BaseModel, concepts: Mapping[str, Concept], recipe: ImageRecipe, **options: Any
-) -> Generation:
+def repeat(base: Base, concepts: Mapping[str, Concept], recipe: ImageRecipe, **options: Any) -> Generation:
     """Make a recipe's image again; bit-identical on CPU when `differences` finds none. `options` as in
     `generate`.
     """

@@ -16,7 +16,7 @@ from perfusion_core.training.photos import Photo
 from perfusion_core.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from perfusion_core.model.base import BaseModel
+    from perfusion_core.model.base import Base
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,7 @@ class Batch:
 
 
 @torch.no_grad()
-def encode_examples(
-    base: BaseModel, photos: Sequence[Photo], masks: Sequence[Any], recipe: Recipe
-) -> Examples:
+def encode_examples(base: Base, photos: Sequence[Photo], masks: Sequence[Any], recipe: Recipe) -> Examples:
     """Encode every photo once, and its mirror image where the recipe flips; masks go to the latent grid."""
     side = (recipe.resolution, recipe.resolution)
     pixels = torch.stack([_pixels(photo.image.resize(side, Image.Resampling.LANCZOS)) for photo in photos])

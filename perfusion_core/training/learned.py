@@ -18,7 +18,7 @@ from perfusion_core.model.text import PromptEncoding
 from perfusion_core.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from perfusion_core.model.base import BaseModel
+    from perfusion_core.model.base import Base
     from perfusion_core.model.statistics import CovarianceStats
     from perfusion_core.model.text import PromptEncoder
 
@@ -82,7 +82,7 @@ class Learned:
 
 @torch.no_grad()
 def begin(
-    base: BaseModel,
+    base: Base,
     encoder: PromptEncoder,
     name: str,
     superclass: str,
@@ -146,7 +146,7 @@ def concept_of(
     learned: Learned,
     target_input: Tensor,
     token_similarity: float,
-    base: BaseModel,
+    base: Base,
     covariance: CovarianceStats,
     recipe: Recipe,
     created_at: str,

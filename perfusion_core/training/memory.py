@@ -17,12 +17,12 @@ from perfusion_core.model.quiet import quiet_libraries
 from perfusion_core.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from perfusion_core.model.base import BaseModel
+    from perfusion_core.model.base import Base
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def precision_for(base: BaseModel, recipe: Recipe) -> torch.dtype:
+def precision_for(base: Base, recipe: Recipe) -> torch.dtype:
     """What the denoiser computes in, whatever it is loaded in.
 
     "auto" is the precision of a base that is loaded in half, else bfloat16 or float16 on CUDA and float32
@@ -37,7 +37,7 @@ def precision_for(base: BaseModel, recipe: Recipe) -> torch.dtype:
     return torch.float32
 
 
-def autocast(base: BaseModel, recipe: Recipe) -> AbstractContextManager[Any]:
+def autocast(base: Base, recipe: Recipe) -> AbstractContextManager[Any]:
     """The denoiser's precision as a context; what is learned stays in float32."""
     dtype = precision_for(base, recipe)
     if dtype == torch.float32:
@@ -46,7 +46,7 @@ def autocast(base: BaseModel, recipe: Recipe) -> AbstractContextManager[Any]:
 
 
 @contextmanager
-def full_precision(base: BaseModel, recipe: Recipe) -> Iterator[None]:
+def full_precision(base: Base, recipe: Recipe) -> Iterator[None]:
     """The denoiser's weights in float32 where the recipe computes in that, afterwards as they were.
 
     Half-precision numbers are float32 numbers too, so that going there and back changes no bit.
@@ -65,7 +65,7 @@ def full_precision(base: BaseModel, recipe: Recipe) -> Iterator[None]:
 
 
 @contextmanager
-def checkpointed(base: BaseModel, recipe: Recipe) -> Iterator[None]:
+def checkpointed(base: Base, recipe: Recipe) -> Iterator[None]:
     """Gradient checkpointing in the denoiser, where the recipe asks for it, and afterwards as it was."""
     if not recipe.gradient_checkpointing:
         yield

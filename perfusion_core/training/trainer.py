@@ -42,12 +42,12 @@ from perfusion_core.training.run_checkpoint import (
 from perfusion_core.training.step import NoiseSchedule, gather_gradients, optimizer_for, set_rates
 
 if TYPE_CHECKING:
-    from perfusion_core.model.base import BaseModel
+    from perfusion_core.model.base import Base
     from perfusion_core.model.statistics import CovarianceStats
 
 
 def train(
-    base: BaseModel,
+    base: Base,
     photos: Sequence[Photo],
     masks: Sequence[Any],
     name: str,
@@ -178,7 +178,7 @@ def train(
         yield event("done", concept=chosen, scores=state.best_scores, best_step=best_step)
 
 
-def _require_sound(base: BaseModel, photos: Sequence[Photo], masks: Sequence[Any], recipe: Recipe) -> None:
+def _require_sound(base: Base, photos: Sequence[Photo], masks: Sequence[Any], recipe: Recipe) -> None:
     if not photos:
         raise TrainingError("There are no photos to learn from. Add one to eight photos of the subject.")
     if len(photos) != len(masks):

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from perfusion_core.errors import PerfusionError, PromptError
-from perfusion_core.model.base import BaseModel
+from perfusion_core.model.base import Base
 from perfusion_core.model.schedulers import make_scheduler
 from perfusion_core.sampling.generator import draw, front, generate, grid
 from perfusion_core.sampling.repeat import repeat
@@ -302,7 +302,7 @@ def test_a_concept_named_in_the_negative_prompt_alone_takes_part_and_is_in_the_r
 def test_a_base_gets_the_steps_and_guidance_it_was_made_for(
     tiny_pipe, make_concept, covariance, name: str, expected: tuple[str, int, float]
 ) -> None:
-    base = BaseModel(name, tiny_pipe)
+    base = Base(name, tiny_pipe)
     request = GenerationRequest(PROMPT, seed=1)
     made = generate(base, {"biscuit": make_concept(base)}, request, covariance=covariance).images[0]
     assert (made.recipe.scheduler, made.recipe.steps, made.recipe.guidance) == expected

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from perfusion_core.errors import PerfusionError
 from perfusion_core.evaluation import FrontPoint, hypervolume
 from perfusion_core.sampling.operating_points import RANGES, Lock
@@ -81,7 +83,7 @@ def recommended_bias(points: Sequence[FrontPoint], lock: Lock = "local", tempera
     # A wide gate is never so far open anywhere on the slider: then what opens it furthest.
     high = max(low, min(ends.prompt_end - margin, shut))
     places = [low + (high - low) * k / (_PLACES - 1) for k in range(_PLACES)]
-    values = [_between(biases, gains, place) for place in places]
+    values = [float(value) for value in np.interp(places, biases, gains)]
     best = values.index(max(values))
     first = last = best
     while first > 0 and values[first - 1] >= values[best] - NEAR_BEST:
@@ -92,7 +94,7 @@ def recommended_bias(points: Sequence[FrontPoint], lock: Lock = "local", tempera
 
 
 def _rising(values: Sequence[float]) -> list[float]:
-    """The closest sequence in squares that never falls (neighbours that fall are pooled)."""
+    """Isotonic regression (pool adjacent violators): the closest sequence that never falls."""
     pools: list[tuple[float, int]] = []  # mean and size
     for value in values:
         mean, size = value, 1
@@ -107,14 +109,3 @@ def _scaled(values: Sequence[float]) -> list[float]:
     """To 0..1; all 0 where they hardly move."""
     low, high = min(values), max(values)
     return [(value - low) / (high - low) if high - low >= FLAT else 0.0 for value in values]
-
-
-def _between(biases: Sequence[float], values: Sequence[float], place: float) -> float:
-    """`values` read at `place`, straight between the `biases`, level beyond them."""
-    if place <= biases[0]:
-        return values[0]
-    for k in range(1, len(biases)):
-        if place <= biases[k]:
-            share = (place - biases[k - 1]) / ((biases[k] - biases[k - 1]) or 1.0)
-            return values[k - 1] + share * (values[k] - values[k - 1])
-    return values[-1]
