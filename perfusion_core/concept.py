@@ -64,7 +64,7 @@ __all__ = [
 
 Precision = Literal["float32", "float16"]
 _TEXT_KEY = "perfusion_concept"
-# Real encodings and targets stay below some hundred; a larger one is damage, or meant to drown the picture.
+# Real encodings and targets stay below some hundred; a larger one is damage, or meant to swamp everything else.
 _LARGEST_NUMBER = 10_000.0
 # Encodings end in a layer norm and have lengths of several; similarities divide by the square of this length.
 _SMALLEST_TARGET_INPUT = 1e-3
@@ -117,7 +117,7 @@ class Concept:
 
     @cached_property
     def content_hash(self) -> str:
-        """sha256 in hex of all that decides its pictures at a given bias; a renamed copy has the same."""
+        """sha256 in hex of all that decides its images at a given bias; a renamed copy has the same."""
         decisive = {"superclass", "base_fingerprint", "covariance_fingerprint", "temperature", "removal"}
         facts = self.metadata.model_dump(mode="json", include=decisive)
         facts["layers"] = {path: len(value) for path, value in self.values.items()}

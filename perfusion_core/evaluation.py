@@ -1,4 +1,4 @@
-"""Images in, scores out: how much of the photos and how much of the prompt is in an image.
+"""Scores of images: image similarity (to the photos of the concept) and text similarity (to the prompt).
 
 A scorer is any CLIP-like model with a name; the name is part of every result, since scores of two scorers
 cannot be compared. All scores are cosine similarities in [-1, 1].
@@ -63,7 +63,7 @@ def image_similarity(
     """Mean similarity of each image to all the photos (the paper's image score).
 
     `masks` shows the scorer only the subject of each photo, `image_masks` only that of each image; the rest
-    becomes mid-grey. Without them whole pictures are compared.
+    becomes mid-grey. Without them whole images are compared.
     """
     _check_not_empty(images, photos)
     seen = [on_grey(p, m) for p, m in zip(photos, masks, strict=True)] if masks is not None else list(photos)
@@ -77,7 +77,7 @@ def image_similarity(
 
 
 def photo_agreement(scorer: Scorer, photos: Sequence[Image.Image]) -> float:
-    """Mean similarity of each photo to the others: as like them as a picture can be expected to be.
+    """Mean similarity of each photo to the others: the most that an image of the subject can reach.
 
     Raises `PerfusionError` for fewer than two photos.
     """

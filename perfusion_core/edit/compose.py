@@ -27,7 +27,7 @@ from perfusion_core.edit.choices import Removal
 from perfusion_core.edit.gate import gate, probe
 from perfusion_core.errors import ConceptError
 
-# Below this, the removal coefficients are amplified a hundredfold and noise takes over the picture.
+# Below this, the removal coefficients are amplified a hundredfold and dominate the image.
 SMALLEST_SEPARATION = 0.01
 
 

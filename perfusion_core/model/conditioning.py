@@ -1,4 +1,4 @@
-"""What `applied` puts in place of a pipeline's `encode_prompt`: prompts with concepts, and the edit."""
+"""Replaces a pipeline's `encode_prompt`: encodes prompts with concepts and sets up the edit for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cross-attention projection with concepts in it: stands in for `to_k` or `to_v` while they are applied."""
+"""A cross-attention projection with concepts: replaces `to_k` or `to_v` while they are applied."""
 
 from __future__ import annotations
 

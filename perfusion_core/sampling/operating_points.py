@@ -1,4 +1,4 @@
-"""Where on the front between photos and prompt an image is made: the main slider, in numbers.
+"""Operating points on the front between image and text similarity: the main slider, in numbers.
 
 The gate bias of a concept decides how strongly a token has to resemble the concept before the concept acts
 on it. A high bias follows the prompt, a low one follows the photos. This file is free of torch, so that a
@@ -25,7 +25,7 @@ class OperatingRange:
 
 
 # Between its ends the slider takes a concept's own gate, sigma((1 - bias) / temperature), from all but shut
-# (0.03 at 1.5: the base's own picture of the concept's word) to all but open (0.98 at 0.4, where the gates of
+# (0.03 at 1.5: the base's own image of the concept's word) to all but open (0.98 at 0.4, where the gates of
 # the words beside it open too). Beyond either end images stop changing or fall apart. The global lock takes
 # all keys from the superclass and bears lower biases.
 RANGES: dict[Lock, OperatingRange] = {
