@@ -53,7 +53,7 @@ class PictureReader:
 
 
 def reader_for(model: Any, source: str, crop: bool) -> PictureReader:
-    """The reader a saved vision model asks for: size from its config, mean and deviation from its settings."""
+    """The reader of a saved vision model: size from its config, mean and deviation from its settings."""
     settings = _settings(source)
     mean, std = settings.get("image_mean", CLIP_MEAN), settings.get("image_std", CLIP_STD)
     size = int(model.config.vision_config.image_size)

@@ -35,9 +35,6 @@ RANGES: dict[Lock, OperatingRange] = {
     ),
 }
 
-NAMED_POINTS: dict[str, float] = {"prompt": 0.15, "balanced": 0.55, "photos": 0.85}
-"""Named places on the slider, as fidelity to the photos in 0..1."""
-
 
 def check_lock(lock: str) -> Lock:
     """`lock` itself when it is one of `LOCKS`; `PerfusionError` otherwise."""

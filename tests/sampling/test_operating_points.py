@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from perfusion_core.errors import PerfusionError
 from perfusion_core.sampling.operating_points import (
     LOCKS,
-    NAMED_POINTS,
     RANGES,
     bias_to_slider,
     default_bias,
@@ -56,10 +55,6 @@ def test_the_global_lock_wants_lower_biases() -> None:
 def test_biases_beyond_the_slider_stop_at_its_ends() -> None:
     assert bias_to_slider(2.5) == 0.0
     assert bias_to_slider(-0.5) == 1.0
-
-
-def test_named_points_run_from_prompt_to_photos() -> None:
-    assert NAMED_POINTS["prompt"] < NAMED_POINTS["balanced"] < NAMED_POINTS["photos"]
 
 
 def test_a_front_runs_from_the_prompts_end_to_the_photos_end() -> None:
