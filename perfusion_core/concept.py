@@ -64,7 +64,7 @@ __all__ = [
 
 Precision = Literal["float32", "float16"]
 _TEXT_KEY = "perfusion_concept"
-# Real encodings and targets stay below some hundred; a larger one is damage, or meant to swamp everything else.
+# Real encodings and targets stay below some hundred; a larger one is damage, or meant to swamp the rest.
 _LARGEST_NUMBER = 10_000.0
 # Encodings end in a layer norm and have lengths of several; similarities divide by the square of this length.
 _SMALLEST_TARGET_INPUT = 1e-3

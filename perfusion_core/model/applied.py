@@ -50,9 +50,11 @@ def applied(
 
     While it lasts, the denoiser takes only text that this pipeline has encoded: another pipeline on the same
     denoiser, or a prompt exchanged in a callback, raises PerfusionError instead of being read without the
-    concepts or with another prompt's gates. `inverse_covariance` (D, D)
-    defaults to the base's own statistics. With no concepts it only lets text encoder and denoiser differ in
-    precision.
+    concepts or with another prompt's gates. Raises PerfusionError for a pipeline that cannot be edited,
+    ConceptError for concepts that do not fit it.
+
+    `inverse_covariance` (D, D) defaults to the base's own statistics. With no concepts it only lets text
+    encoder and denoiser differ in precision.
 
     `anchored` sets the gates at placeholders by what is known there, not by measuring: a concept's own is
     open, another concept's closed to it. Words around a placeholder ("a pencil sketch of a <name>") change
