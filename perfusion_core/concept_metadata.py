@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from perfusion_core.concept_name import validate_name
 from perfusion_core.container import ContainerError, shown
-from perfusion_core.edit.removal import Removal
+from perfusion_core.edit.choices import Removal
 from perfusion_core.printable import is_showable
 from perfusion_core.recipe_rules import settings_problem
 from perfusion_core.webp_header import webp_size

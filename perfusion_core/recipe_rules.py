@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
-from perfusion_core.edit.removal import Removal
+from perfusion_core.edit.choices import Removal
 from perfusion_core.printable import printable
 
 Keys = Literal["locked", "trained"]
@@ -36,6 +36,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, 2**63 - 1),
     "checkpoint_every": (1, 10_000),
     "validation_steps": (1, 1000),
+    "validation_guidance": (0.0, 100.0),
 }
 _WHOLE = frozenset(
     {
@@ -62,8 +63,8 @@ _PROMPTS = frozenset({"templates", "validation_prompts"})
 def setting_problem(name: str, value: Any) -> str:
     """What is wrong with one setting, in a sentence that names it; empty when it can be.
 
-    Prompts may be lines, or one text with line breaks or JOINT between them. A setting that is not known here passes: a
-    newer version may have added it.
+    Prompts may be lines, or one text with line breaks or JOINT between them. A setting that is not known here
+    passes: a newer version may have added it.
     """
     if name in _RANGES:
         return _number_problem(name, value)

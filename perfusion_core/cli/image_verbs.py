@@ -32,7 +32,9 @@ def generate(settings: Settings, options: argparse.Namespace) -> int:
     if options.source is not None:
         return _repeat(settings, options, library)
     request = _request(options, count=options.count)
-    concepts_for(library, request.prompt)  # a wrong name is told before a model is loaded
+    concepts_for(
+        library, request.prompt, request.negative_prompt
+    )  # a wrong name is told before a model is loaded
     loaded = _load(settings)
     with step_bar("Drawing") as on_step:
         saved = make_images(library, loaded, request, Path(options.out), on_step=on_step)

@@ -15,7 +15,7 @@ from perfusion_core.studio.library.library import Library
 from perfusion_core.studio.settings import Settings
 
 if TYPE_CHECKING:
-    from perfusion_core.model.base import BaseModel
+    from perfusion_core.model.base import Base
     from perfusion_core.model.listing import BaseListing
     from perfusion_core.sampling.request import GenerationRequest
     from perfusion_core.studio.teaching.run import TeachRequest
@@ -156,7 +156,7 @@ class Studio:
         self._store.remove(job_id)
 
     @property
-    def base(self) -> BaseModel | None:
+    def base(self) -> Base | None:
         """The base model in memory, if one is."""
         return self.bases.current
 

@@ -12,7 +12,7 @@ from perfusion_core.studio.settings import Settings
 
 if TYPE_CHECKING:
     from perfusion_core.evaluation import Scorer
-    from perfusion_core.model.base import BaseModel
+    from perfusion_core.model.base import Base
     from perfusion_core.model.listing import BaseListing
     from perfusion_core.model.statistics import CovarianceStats
 
@@ -27,7 +27,7 @@ class Missing:
 class LoadedBase:
     """A base model and its companions, each loaded when it is first needed."""
 
-    def __init__(self, base: BaseModel, settings: Settings) -> None:
+    def __init__(self, base: Base, settings: Settings) -> None:
         self.base = base
         self.settings = settings
 
@@ -85,7 +85,7 @@ class Bases:
             return loaded
 
     @property
-    def current(self) -> BaseModel | None:
+    def current(self) -> Base | None:
         """The base in memory, if one is."""
         held = self._current
         return held[1].base if held is not None else None

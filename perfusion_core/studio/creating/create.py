@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perfusion_core.errors import PerfusionError, PromptError
-from perfusion_core.model.text import mentions
+from perfusion_core.errors import PerfusionError
+from perfusion_core.prompt_grammar import look_up
 from perfusion_core.sampling.generator import Generation, Progress, generate, grid
 from perfusion_core.sampling.png import read_recipe, save_png
 from perfusion_core.sampling.repeat import differences, repeat
@@ -53,20 +53,10 @@ class SavedGrid:
     stopped: bool = False
 
 
-def concepts_for(library: Library, prompt: str) -> dict[str, Concept]:
-    """The concepts a prompt names, loaded. Raises `PromptError` for one that is not in the library."""
-    found: dict[str, Concept] = {}
-    for mention in mentions(prompt):
-        entry = library.find(mention.name)
-        if entry is None:
-            known = ", ".join(entry.placeholder for entry in library.entries()) or "none yet"
-            raise PromptError(
-                f"The prompt names <{mention.name}>, which is not in the library (there: {known}). "
-                "Correct the name, or teach or import it first."
-            )
-        if entry.name not in found:
-            found[entry.name] = entry.load()
-    return found
+def concepts_for(library: Library, *prompts: str) -> dict[str, Concept]:
+    """The concepts that prompts name, loaded. Raises `PromptError` for one that is not in the library."""
+    found = look_up(prompts, library.find, lambda: [entry.name for entry in library.entries()])
+    return {entry.name: entry.load() for entry in found.values()}
 
 
 def make_images(
@@ -79,7 +69,7 @@ def make_images(
     should_stop: Stop = None,
 ) -> Saved:
     """Make a request's images and keep them in `out` under names that were free."""
-    concepts = concepts_for(library, request.prompt)
+    concepts = concepts_for(library, request.prompt, request.negative_prompt)
     made = generate(
         loaded.base,
         concepts,
@@ -143,7 +133,7 @@ def make_grid(
     """Make one seed's images for every pair of two concepts' biases, and keep them with a table."""
     made = grid(
         loaded.base,
-        concepts_for(library, request.prompt),
+        concepts_for(library, request.prompt, request.negative_prompt),
         request,
         names,
         biases,

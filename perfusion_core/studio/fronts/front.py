@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from perfusion_core.evaluation import FrontPoint, hypervolume, knee
 from perfusion_core.files import write_atomic
-from perfusion_core.model.text import plain_text
+from perfusion_core.prompt_grammar import plain_text
 from perfusion_core.sampling.generator import GeneratedImage, Progress, front, generate
 from perfusion_core.sampling.png import save_png
 from perfusion_core.studio.creating.create import concepts_for
@@ -90,7 +90,7 @@ def make_front(
     """Make the front of concept `name`, a row for each of `request.count` seeds; score it, with the base's
     own picture of the superclass and the photos beside it, and keep all of it in a folder.
     """
-    concepts = concepts_for(library, request.prompt)
+    concepts = concepts_for(library, request.prompt, request.negative_prompt)
     said: list[str] = []
     judge = judge_for(library, loaded, name, said)
     columns = len(biases) + (judge is not None)  # the base's own picture is one more for each seed

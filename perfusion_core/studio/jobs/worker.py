@@ -190,8 +190,7 @@ class Worker:
     def _explain(self, job: Job, failure: Exception) -> str:
         story = traceback.format_exc()
         if isinstance(failure, MemoryError) or "out of memory" in str(failure).lower():
-            return "The memory was not enough. Make fewer or smaller images, or lower the batch size, and "
-            "resume."
+            return "The memory was not enough. Make fewer or smaller images, or a lower batch size."
         log = self.store.folder(job.id) / "error.txt"
         try:
             write_atomic(log, story.encode())
