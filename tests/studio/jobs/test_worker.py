@@ -50,7 +50,7 @@ class Gate:
             while not self.leave.wait(0.005):
                 if context.should_stop():
                     raise JobStopped({"kept": context.job.attempt})
-            return {"attempt": context.job.attempt, "resuming": context.resuming}
+            return {"attempt": context.job.attempt, "resuming": context.job.attempt > 1}
         finally:
             self.running -= 1
 
