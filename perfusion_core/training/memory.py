@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import torch
+from accelerate.utils.memory import should_reduce_batch_size
 
 from perfusion_core.errors import TrainingError
 from perfusion_core.training.recipe import Recipe
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from perfusion_core.model.base import BaseModel
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-_MEMORY_WORDS = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
+_MEMORY_WORDS = ("out of memory", "not enough memory", "cannot allocate memory")  # as some drivers say it
 
 
 def precision_for(base: BaseModel, recipe: Recipe) -> torch.dtype:
@@ -78,6 +79,8 @@ def memory_explained(recipe: Recipe, run_dir: Path) -> Iterator[None]:
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error is one of the several ways torch and Python say that memory ran out."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    if isinstance(error, Exception) and should_reduce_batch_size(error):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _MEMORY_WORDS)
 

@@ -29,7 +29,19 @@ def handlers(library: Library, bases: Bases) -> dict[Kind, Handler]:
         "front": lambda context: _front(library, bases, context),
         "grid": lambda context: _grid(library, bases, context),
         "acting": lambda context: _acting(library, bases, context),
+        "load": lambda context: _load(bases, context),
     }
+
+
+def _load(bases: Bases, context: JobContext) -> Json:
+    """Load a base, unless another has been chosen since this was asked for."""
+    asked = context.job.request
+    if asked["base"] != bases.settings.base:
+        return {"loaded": False}
+    loaded = bases.get(asked["base"])
+    if asked["segmenter"]:
+        _ = loaded.segmenter  # loads it
+    return {"loaded": True}
 
 
 def _teach(library: Library, bases: Bases, context: JobContext) -> Json:
@@ -100,18 +112,18 @@ def event_json(event: TrainEvent, previews: Sequence[Path] = ()) -> Json:
 
 
 def _generate(library: Library, bases: Bases, context: JobContext) -> Json:
-    from perfusion_core.studio.creating.create import make_images, repeat_image
+    from perfusion_core.studio.creating.create import make_images
 
     asked = context.job.request
     loaded = bases.get(asked["base"])
-    options: Json = {"on_step": _progress(context), "should_stop": context.should_stop}
-    if asked.get("source"):
-        anyway = bool(asked.get("anyway"))
-        saved = repeat_image(
-            library, loaded, Path(asked["source"]), Path(asked["out"]), anyway=anyway, **options
-        )
-    else:
-        saved = make_images(library, loaded, _request(asked), Path(asked["out"]), **options)
+    saved = make_images(
+        library,
+        loaded,
+        _request(asked),
+        Path(asked["out"]),
+        on_step=_progress(context),
+        should_stop=context.should_stop,
+    )
     result: Json = {"paths": [str(path) for path in saved.paths], "warnings": list(saved.warnings)}
     return _result(result, saved.stopped)
 

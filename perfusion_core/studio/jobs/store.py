@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -229,11 +230,9 @@ class JobStore:
         return job
 
     def _save_the_unsaved(self) -> None:
-        for job_id in list(self._unsaved):
-            try:
+        with suppress(PerfusionError):  # the disk is still full: next time
+            for job_id in list(self._unsaved):
                 self.save(self.get(job_id))
-            except PerfusionError:
-                return
 
     def _forget(self, job_id: str) -> None:
         self._passing.pop(job_id, None)

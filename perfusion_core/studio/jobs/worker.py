@@ -228,9 +228,14 @@ class Worker:
                 self._wake.notify_all()
 
     def _explain(self, job: Job, failure: BaseException) -> str:
+        from perfusion_core.training.memory import is_out_of_memory
+
         story = traceback.format_exc()
-        if isinstance(failure, MemoryError) or "out of memory" in str(failure).lower():
-            return "The memory was not enough. Make fewer or smaller images, or lower the batch size, and resume."
+        if is_out_of_memory(failure):
+            return (
+                "The memory was not enough. Make fewer or smaller images, or lower the batch size, and "
+                "resume."
+            )
         log = self.store.folder(job.id) / "error.txt"
         try:
             write_atomic(log, story.encode(errors="backslashreplace"), private=True)

@@ -12,12 +12,11 @@ from perfusion_core.concept_metadata import MAX_NAME_LENGTH
 from perfusion_core.errors import LibraryError
 
 if TYPE_CHECKING:
-    from perfusion_core.studio.app import Studio
+    from perfusion_core.library.library import Library, LibraryEntry
     from perfusion_core.studio.jobs.store import Job
-    from perfusion_core.studio.library.library import LibraryEntry
 
 
-def save_now(studio: Studio, job: Job) -> LibraryEntry:
+def save_now(library: Library, job: Job) -> LibraryEntry:
     """The best checkpoint of a teaching as a concept of its own, called `<name>-so-far`. Raises
     `LibraryError`.
     """
@@ -27,7 +26,7 @@ def save_now(studio: Studio, job: Job) -> LibraryEntry:
             "Nothing has been learned yet. Wait for the first checkpoint, or start the teaching."
         )
     concept = load_concept(file)
-    taken = {entry.name for entry in studio.library.entries()}
+    taken = {entry.name for entry in library.entries()}
     stem = f"{concept.name[: MAX_NAME_LENGTH - 11]}-so-far"
     name, number = stem, 1
     while name in taken:
@@ -36,6 +35,6 @@ def save_now(studio: Studio, job: Job) -> LibraryEntry:
     step = int(concept.metadata.scores.get("step", -1))
     preview = file.parent / "previews" / f"step-{step:04d}-0.png"
     if not preview.is_file():
-        return studio.library.add(concept.with_metadata(name=name))
+        return library.add(concept.with_metadata(name=name))
     with Image.open(preview, formats=["PNG"]) as picture:
-        return studio.library.add(concept.with_metadata(name=name), thumbnail=picture)
+        return library.add(concept.with_metadata(name=name), thumbnail=picture)

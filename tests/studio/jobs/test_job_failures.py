@@ -91,7 +91,7 @@ def test_a_full_disk_ends_no_thread_and_no_job(worker: Worker, gate: Gate, disk:
     assert {job.state for job in JobStore(worker.store.root).all()} == {"done"}
 
 
-def test_after_a_crash_a_full_disk_does_not_keep_the_worker_from_starting(
+def test_after_a_crash_a_full_disk_does_not_stop_the_worker_from_starting(
     store: JobStore, disk: Disk
 ) -> None:
     job = store.save(store.new("teach", "a dog", {}).changed(state="running"))

@@ -69,10 +69,18 @@ def test_a_base_chosen_while_another_loads_is_loaded_after_it(
         return loaded
 
     monkeypatch.setattr(studio.bases, "get", get)
-    readiness.begin()
-    assert readiness._thread is not None
-    readiness._thread.join(60)
-    assert asked == ["first", "second"]
+    studio.start()
+    try:
+        readiness.begin()
+        assert readiness._thread is not None
+        readiness._thread.join(60)
+        while len(asked) < 2:  # the second one has a thread of its own
+            readiness._thread.join(0.01)
+        assert asked == ["first", "second"]
+        readiness._thread.join(60)
+        assert readiness.problem == ""
+    finally:
+        studio.close()
 
 
 def test_damaged_preferences_are_as_if_nothing_had_been_chosen(settings: Any) -> None:
@@ -82,12 +90,18 @@ def test_damaged_preferences_are_as_if_nothing_had_been_chosen(settings: Any) ->
 
 
 def test_a_base_that_cannot_be_loaded_is_a_problem_in_words(settings: Any) -> None:
-    readiness = Readiness(Studio(replace(settings, base=str(settings.home / "missing"))))
-    readiness.begin()
-    assert readiness._thread is not None
-    readiness._thread.join(60)
-    assert "no base model" in readiness.problem
-    assert readiness.words == "Not usable"
+    studio = Studio(replace(settings, base=str(settings.home / "missing")))
+    studio.start()
+    try:
+        readiness = Readiness(studio)
+        readiness.begin()
+        assert readiness._thread is not None
+        readiness._thread.join(60)
+        assert "no base model" in readiness.problem
+        assert readiness.words == "Not usable"
+        assert studio.jobs() == []
+    finally:
+        studio.close()
 
 
 def test_memory_is_read_without_a_model(settings: Any) -> None:
@@ -98,14 +112,13 @@ def test_memory_is_read_without_a_model(settings: Any) -> None:
 def test_what_was_learned_so_far_becomes_a_concept_of_its_own(
     settings: Any, library: Library, tiny_base: Any, make_concept: Any
 ) -> None:
-    studio = Studio(settings)
     folder = library.begin()
     job = JobStore(settings.jobs_folder).new("teach", "Teach", {"folder": str(folder)})
     with pytest.raises(LibraryError, match="checkpoint"):
-        save_now(studio, job)
+        save_now(library, job)
     save_concept(make_concept(tiny_base), folder / "run" / "best.safetensors")
-    assert save_now(studio, job).name == "biscuit-so-far"
-    assert save_now(studio, job).name == "biscuit-so-far-2"
+    assert save_now(library, job).name == "biscuit-so-far"
+    assert save_now(library, job).name == "biscuit-so-far-2"
 
 
 def test_pictures_under_a_dragged_slider_are_known_by_their_folder(settings: Any) -> None:
