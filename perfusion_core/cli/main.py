@@ -67,7 +67,8 @@ def _settings(options: argparse.Namespace) -> Settings:
 
     settings = settings_from()
     given = {name: getattr(options, name, None) for name in ("base", "device", "dtype")}
-    return replace(settings, **{name: value for name, value in given.items() if value is not None})
+    settings = replace(settings, **{name: value for name, value in given.items() if value is not None})
+    return replace(settings, base_given=settings.base_given or given["base"] is not None)
 
 
 def _open_app(settings: Settings, options: argparse.Namespace) -> int:

@@ -22,7 +22,7 @@ class Settings:
     """All of the program's surroundings. Folders are made when something is first written into them.
 
     memory: what teaching on a Stable Diffusion base may take, in GB (see `Recipe.preset`); None for what the
-    graphics card has free.
+    graphics card has free. base_given: the base was named at the start, by an option or the environment.
     """
 
     home: Path
@@ -32,6 +32,7 @@ class Settings:
     dtype: str = "auto"
     models_dir: Path | None = None
     memory: float | None = None
+    base_given: bool = False
 
     @property
     def jobs_folder(self) -> Path:
@@ -53,10 +54,12 @@ def settings_from(environment: Mapping[str, str] = os.environ) -> Settings:
     """
     home = environment.get("PERFUSION_HOME", "").strip()
     models = environment.get("PERFUSION_MODELS", "").strip()
+    base = environment.get("PERFUSION_BASE", "").strip()
     return Settings(
         home=_folder(home, "PERFUSION_HOME") if home else _default_home(),
-        base=environment.get("PERFUSION_BASE", "").strip() or "pocket",
+        base=base or "pocket",
         models_dir=_folder(models, "PERFUSION_MODELS") if models else None,
+        base_given=bool(base),
     )
 
 
@@ -118,7 +121,8 @@ def prefer(home: Path, **changes: str | float) -> Preferences:
 def preferred(settings: Settings) -> Settings:
     """`settings` with what was chosen in the app, where the start did not say otherwise."""
     chosen = read_preferences(settings.home)
-    base = chosen.base if chosen.base and settings.base == "pocket" else settings.base
+    given = settings.base_given or settings.base != "pocket"
+    base = chosen.base if chosen.base and not given else settings.base
     models = Path(chosen.models) if chosen.models and settings.models_dir is None else settings.models_dir
     return replace(
         settings,

@@ -200,6 +200,30 @@ def _put_statistics_beside(folder: Path) -> None:
         (folder / "covariance.safetensors").write_bytes(found.read_bytes())
 
 
+def test_teaching_beside_the_running_app_or_another_teaching_is_refused_in_words(
+    home: Path, base: str, photo: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from perfusion_core.studio.jobs.worker import owner_lock
+
+    with owner_lock(home / "home"):
+        for verb in (teach(base, photo), ["teach", "--resume"]):
+            assert main(verb) == 2
+            said = capsys.readouterr().err
+            assert "already at work in" in said
+            assert "PERFUSION_HOME" in said
+    assert not (home / "home" / "library").exists()
+    assert main(teach(base, photo)) == 0
+
+
+def test_a_refused_base_leaves_nothing_of_the_teaching_behind(
+    home: Path, photo: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(teach(str(home / "no-such-base"), photo)) == 2
+    assert "no-such-base" in capsys.readouterr().err
+    assert [path for path in (home / "home" / "library").glob("*") if path.name != ".lock"] == []
+    assert main(["teach", "--resume"]) == 2
+
+
 def test_help_comes_within_half_a_second_and_without_torch() -> None:
     program = (
         "import sys\nfrom perfusion_core.cli.main import main\n"

@@ -30,7 +30,7 @@ from perfusion_core.concept import (
     validate_name,
 )
 from perfusion_core.errors import LibraryError, PerfusionError
-from perfusion_core.files import write_atomic
+from perfusion_core.files import remove_folder, write_atomic
 from perfusion_core.studio.library.thumbnails import card_bytes, from_embedded
 
 if TYPE_CHECKING:
@@ -135,6 +135,11 @@ class Library:
         folder = self.folder / _new_id()
         _make_folder(folder / RUN_FOLDER)
         return folder
+
+    def discard(self, folder: Path) -> None:
+        """Delete a folder that `begin` gave and that has not come to a concept."""
+        if not (folder / CONCEPT_FILE).exists():
+            remove_folder(folder)
 
     def unfinished(self) -> list[Path]:
         """Folders of teachings that have not come to a concept, latest first."""

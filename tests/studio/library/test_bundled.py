@@ -47,6 +47,22 @@ def test_a_chosen_base_is_found_again_unless_the_start_says_otherwise(settings: 
     assert preferred(replace(settings, base="/other")).base == "/other"
 
 
+def test_the_pocket_base_wins_over_the_chosen_one_when_the_start_names_it(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from perfusion_core.cli.main import _settings
+    from perfusion_core.cli.parser import make_parser
+
+    monkeypatch.setenv("PERFUSION_HOME", str(settings.home))
+    monkeypatch.delenv("PERFUSION_BASE", raising=False)
+    write_preferences(settings.home, Preferences(base="/models/mine"))
+    parse = make_parser().parse_args
+    assert preferred(_settings(parse([]))).base == "/models/mine"
+    assert preferred(_settings(parse(["--base", "pocket"]))).base == "pocket"
+    monkeypatch.setenv("PERFUSION_BASE", "pocket")
+    assert preferred(_settings(parse([]))).base == "pocket"
+
+
 def test_folders_and_memory_that_were_chosen_are_found_again(settings: Any, tmp_path: Path) -> None:
     prefer(settings.home, outputs=str(tmp_path / "pictures"), memory=8.0)
     prefer(settings.home, models=str(tmp_path / "models"))
