@@ -79,15 +79,19 @@ def make_folder(
     ``private`` makes them accessible to the user alone; folders that exist keep their permissions. Raises
     ``error``, whose message ends with ``way_out``.
     """
+    made: list[Path] = []
     try:
         missing = [path for path in (folder, *folder.parents) if not path.exists()]
         for path in reversed(missing):
             path.mkdir(PRIVATE_FOLDER if private else 0o777, exist_ok=True)
+            made.append(path)
+            _sync_folder(path.parent)
         if not folder.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-        if missing:
-            _sync_folder(missing[-1].parent)
     except (OSError, ValueError) as problem:
+        for path in reversed(made):
+            with suppress(OSError):  # another thread may use it by now
+                path.rmdir()
         raise error(f"The folder {folder} cannot be made ({_reason(problem)}). {way_out}") from problem
     return folder
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from perfusion_core.concept import read_metadata
 from perfusion_core.errors import PerfusionError
 from perfusion_core.files import write_atomic
-from perfusion_core.studio.library.library import CONCEPT_FILE, THUMBNAIL_FILE
+from perfusion_core.studio.library.entry import CONCEPT_FILE, THUMBNAIL_FILE
 from perfusion_core.studio.library.thumbnails import card_bytes, from_embedded
 
 if TYPE_CHECKING:
