@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perfusion_core.cli.shelf import open_library
 from perfusion_core.errors import LibraryError
 from perfusion_core.sampling.png import ForeignRecipe, read_any_recipe
 from perfusion_core.studio.library.library import Library, LibraryEntry
@@ -49,7 +50,7 @@ def bases(settings: Settings, _options: argparse.Namespace) -> int:
 
 def library(settings: Settings, options: argparse.Namespace) -> int:
     """Do what the action says and tell what was done."""
-    shelf = Library(settings.home)
+    shelf = open_library(settings)
     action = options.action or "list"
     if action == "list":
         return _list(shelf)

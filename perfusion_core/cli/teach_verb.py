@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from perfusion_core.cli.bars import note
+from perfusion_core.cli.shelf import open_library
 from perfusion_core.errors import PerfusionError
 from perfusion_core.studio.bases import Bases, LoadedBase
 from perfusion_core.studio.jobs.worker import owner_lock
@@ -40,7 +41,7 @@ BUSY = (
 
 def teach(settings: Settings, options: argparse.Namespace) -> int:
     """Teach, or continue; 130 when it was stopped on the way. Owns the data folder meanwhile."""
-    library = Library(settings.home)
+    library = open_library(settings)
     request = None if options.resume is not None else _request(settings, options)
     with owner_lock(settings.home, BUSY):
         if request is None:

@@ -15,7 +15,7 @@ from perfusion_core.studio.jobs.store import UNFINISHED, Job, JobStore, Json, Ki
 from perfusion_core.studio.jobs.worker import Worker, owner_lock
 from perfusion_core.studio.library.library import Library
 from perfusion_core.studio.readiness import base_name
-from perfusion_core.studio.settings import Settings
+from perfusion_core.studio.settings import Settings, keep_private
 from perfusion_core.studio.teaching.staging import Staging
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Studio:
         """Begin to work. Raises `PerfusionError` when another process works in this data folder."""
         if self._lock is None:
             self._lock = owner_lock(self.settings.home)
+            keep_private(self.settings)
             self.worker.start()
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfusion_core.errors import PerfusionError, PromptError
+from perfusion_core.files import make_folder
 from perfusion_core.model.text import mentions
 from perfusion_core.sampling.generator import Generation, Progress, generate, grid
 from perfusion_core.sampling.png import read_recipe, save_png
@@ -15,8 +16,8 @@ from perfusion_core.sampling.repeat import differences, repeat
 from perfusion_core.sampling.request import GenerationRequest
 from perfusion_core.studio.bases import LoadedBase
 from perfusion_core.studio.creating.output_folder import (
+    WAY_OUT,
     free_folder,
-    make_folder,
     next_number,
     save_sheet,
     slug,
@@ -53,10 +54,13 @@ class SavedGrid:
     stopped: bool = False
 
 
-def concepts_for(library: Library, prompt: str) -> dict[str, Concept]:
-    """The concepts a prompt names, loaded. Raises `PromptError` for one that is not in the library."""
+def concepts_for(library: Library, prompt: str, negative_prompt: str = "") -> dict[str, Concept]:
+    """The concepts that a prompt, and then its negative prompt, names, loaded and in the order of naming.
+
+    Raises `PromptError` for one that is not in the library.
+    """
     found: dict[str, Concept] = {}
-    for mention in mentions(prompt):
+    for mention in (*mentions(prompt), *mentions(negative_prompt)):
         entry = library.find(mention.name)
         if entry is None:
             known = ", ".join(entry.placeholder for entry in library.entries()) or "none yet"
@@ -79,7 +83,7 @@ def make_images(
     should_stop: Stop = None,
 ) -> Saved:
     """Make a request's images and keep them in `out` under names that were free."""
-    concepts = concepts_for(library, request.prompt)
+    concepts = concepts_for(library, request.prompt, request.negative_prompt)
     made = generate(
         loaded.base,
         concepts,
@@ -143,7 +147,7 @@ def make_grid(
     """Make one seed's images for every pair of two concepts' biases, and keep them with a table."""
     made = grid(
         loaded.base,
-        concepts_for(library, request.prompt),
+        concepts_for(library, request.prompt, request.negative_prompt),
         request,
         names,
         biases,
@@ -168,7 +172,7 @@ def make_grid(
 def _saved(made: Generation, out: Path) -> Saved:
     paths: list[Path] = []
     for image in made.images:
-        make_folder(out)
+        make_folder(out, WAY_OUT)
         stem = f"{next_number(out):05d}-seed{image.recipe.seed}-{slug(image.recipe.prompt)}"
         paths.append(save_png(image.image, image.recipe, out / f"{stem}.png"))
     return Saved(paths, made.warnings, made.stopped)

@@ -90,7 +90,7 @@ def make_front(
     """Make the front of concept `name`, a row for each of `request.count` seeds; score it, with the base's
     own picture of the superclass and the photos beside it, and keep all of it in a folder.
     """
-    concepts = concepts_for(library, request.prompt)
+    concepts = concepts_for(library, request.prompt, request.negative_prompt)
     said: list[str] = []
     judge = judge_for(library, loaded, name, said)
     columns = len(biases) + (judge is not None)  # the base's own picture is one more for each seed

@@ -170,9 +170,4 @@ def word_check(studio: Studio, word: str) -> str:
 
 def free_name(studio: Studio, name: str) -> str:
     """`name`, or `name-2` and so on when the library has it."""
-    taken = {entry.name for entry in studio.library.entries()}
-    number, found = 1, name
-    while found in taken:
-        number += 1
-        found = f"{name}-{number}"
-    return found
+    return studio.library.free_name(name)

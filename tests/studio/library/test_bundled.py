@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 
 from perfusion_core.concept import save_concept
-from perfusion_core.errors import LibraryError
+from perfusion_core.errors import LibraryError, PerfusionError
 from perfusion_core.studio.app import Studio
 from perfusion_core.studio.creating.live import FOLDER, is_live
 from perfusion_core.studio.jobs.store import JobStore
@@ -20,6 +22,7 @@ from perfusion_core.studio.readiness import Readiness
 from perfusion_core.studio.settings import (
     PREFERENCES_FILE,
     Preferences,
+    chosen_folder,
     prefer,
     preferred,
     read_preferences,
@@ -39,6 +42,57 @@ def test_bundled_concepts_come_into_a_library_that_was_never_used_and_only_there
     assert library.load("biscuit").name == "biscuit"
     library.delete("biscuit")
     assert welcome(library, bundled) == []
+
+
+def test_all_bundled_concepts_come_at_once_or_after_a_full_disk_at_the_next_start(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, left = os.fsync, [4]
+
+    def filling(handle: int) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", filling)
+        assert welcome(library) == []
+    assert list(library.folder.parent.iterdir()) == []
+    assert welcome(library) == ["satchel", "midnight"]
+    assert library.damaged() == []
+
+
+@pytest.mark.parametrize(
+    "text", ["pictures", "../pictures", "/nowhere/at/all", "~nosuchuser/x", "/x\0y", "/" + "x" * 5000]
+)
+def test_a_folder_that_is_no_place_is_refused_before_anything_is_made(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PerfusionError, match="Give the full path"):
+        chosen_folder(text, "pictures")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_folder_in_one_that_is_there_is_made_and_a_file_is_refused(tmp_path: Path) -> None:
+    assert chosen_folder(f" {tmp_path / 'new'} ", "pictures") == tmp_path / "new"
+    assert (tmp_path / "new").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(PerfusionError, match="Give the full path"):
+        chosen_folder(str(tmp_path / "file"), "pictures")
+
+
+def test_a_data_folder_of_an_earlier_version_becomes_the_users_alone(settings: Any) -> None:
+    for name in ("library", "jobs", "cache"):
+        (settings.home / name).mkdir(parents=True, mode=0o755)
+    write_preferences(settings.home, Preferences())
+    (settings.home / PREFERENCES_FILE).chmod(0o644)
+    studio = Studio(settings)
+    studio.start()
+    studio.close()
+    modes = {path.name: path.stat().st_mode & 0o077 for path in settings.home.iterdir()}
+    assert {modes[name] for name in ("library", "jobs", "cache", PREFERENCES_FILE)} == {0}
 
 
 def test_a_chosen_base_is_found_again_unless_the_start_says_otherwise(settings: Any) -> None:
