@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from perfusion_core.model.base import BaseModel, load_base
+from perfusion_core.model.base import Base, load_base
 
 RANDOM_SD15 = "sd15-random"
 
@@ -20,7 +20,7 @@ def base_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves them as they are")
 
 
-def base_from(options: argparse.Namespace) -> BaseModel:
+def base_from(options: argparse.Namespace) -> Base:
     """The base that the options name."""
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -30,7 +30,7 @@ def base_from(options: argparse.Namespace) -> BaseModel:
     device = "cpu" if device == "auto" else device
     automatic = torch.float16 if device == "cuda" else torch.bfloat16
     dtype = automatic if options.dtype == "auto" else getattr(torch, options.dtype)
-    return BaseModel(RANDOM_SD15, random_sd15(), device=device, dtype=dtype)
+    return Base(RANDOM_SD15, random_sd15(), device=device, dtype=dtype)
 
 
 def random_sd15() -> Any:

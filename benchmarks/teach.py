@@ -18,7 +18,7 @@ from PIL import Image
 
 from benchmarks.subjects import base_from, base_option, machine
 from benchmarks.timing import Seconds, comparison
-from perfusion_core.model.base import BaseModel
+from perfusion_core.model.base import Base
 from perfusion_core.model.statistics import CovarianceStats
 from perfusion_core.training.photos import load_photos
 from perfusion_core.training.recipe import Recipe
@@ -59,7 +59,7 @@ def main() -> None:
     print(f"peak memory of teaching   {peak:10.0f} MiB")
 
 
-def _steps(base: BaseModel, recipe: Recipe, folder: Path) -> Iterator[int]:
+def _steps(base: Base, recipe: Recipe, folder: Path) -> Iterator[int]:
     """The number of each finished optimizer step, of a real teaching on made-up photos."""
     rng = np.random.default_rng(0)
     for number in range(2):
@@ -77,7 +77,7 @@ def _steps(base: BaseModel, recipe: Recipe, folder: Path) -> Iterator[int]:
             yield event.step
 
 
-def _plain_step(base: BaseModel, recipe: Recipe) -> Seconds:
+def _plain_step(base: Base, recipe: Recipe) -> Seconds:
     """The time of as many forwards and backwards as a step has, every weight of the denoiser learning."""
     facts, unet = base.description, base.unet
     side = recipe.resolution // facts.vae_factor
@@ -100,7 +100,7 @@ def _plain_step(base: BaseModel, recipe: Recipe) -> Seconds:
     return seconds
 
 
-def _peak(base: BaseModel) -> float:
+def _peak(base: Base) -> float:
     if base.device.type == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -64,8 +64,10 @@ __all__ = [
 
 Precision = Literal["float32", "float16"]
 _TEXT_KEY = "perfusion_concept"
-# Real encodings and targets stay below some hundred; a larger one is damage, or meant to drown the picture.
+# Real encodings and targets stay below some hundred; a larger one is damage, or meant to swamp the rest.
 _LARGEST_NUMBER = 10_000.0
+# Encodings end in a layer norm and have lengths of several; similarities divide by the square of this length.
+_SMALLEST_TARGET_INPUT = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +117,7 @@ class Concept:
 
     @cached_property
     def content_hash(self) -> str:
-        """sha256 in hex of all that decides its pictures at a given bias; a renamed copy has the same."""
+        """sha256 in hex of all that decides its images at a given bias; a renamed copy has the same."""
         decisive = {"superclass", "base_fingerprint", "covariance_fingerprint", "temperature", "removal"}
         facts = self.metadata.model_dump(mode="json", include=decisive)
         facts["layers"] = {path: len(value) for path, value in self.values.items()}
@@ -243,8 +245,8 @@ def _require_sound(concept: Concept) -> None:
     for row in rows:
         for path, vector in row.items():
             _require_plausible(path, vector)
-    if not concept.target_input.any():
-        raise ContainerError("its target_input is all zero")
+    if float(concept.target_input.norm()) < _SMALLEST_TARGET_INPUT:
+        raise ContainerError("its target_input is zero or nearly so, and nothing could be compared with it")
 
 
 def _require_plausible(name: str, vector: Tensor) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from perfusion_core.container import ContainerError, shown
-from perfusion_core.edit.removal import Removal
+from perfusion_core.edit.choices import Removal
 from perfusion_core.errors import ConceptError
 
 FORMAT_VERSION = 1

@@ -1,4 +1,4 @@
-"""Images in, scores out: how much of the photos and how much of the prompt is in an image.
+"""Scores of images: image similarity (to the photos of the concept) and text similarity (to the prompt).
 
 A scorer is any CLIP-like model with a name; the name is part of every result, since scores of two scorers
 cannot be compared. All scores are cosine similarities in [-1, 1].
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 from perfusion_core.errors import PerfusionError
@@ -38,15 +37,11 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True)
 class Scores:
-    """Mean similarity to the photos and to the prompt, and whose opinion it is."""
+    """Mean image similarity (to the photos) and text similarity (to the prompt), and the scorer's name."""
 
     image: float
     text: float
     scorer: str
-
-    @property
-    def harmonic(self) -> float:
-        return harmonic_mean(self.image, self.text)
 
 
 @dataclass(frozen=True)
@@ -68,7 +63,7 @@ def image_similarity(
     """Mean similarity of each image to all the photos (the paper's image score).
 
     `masks` shows the scorer only the subject of each photo, `image_masks` only that of each image; the rest
-    becomes mid-grey. Without them whole pictures are compared.
+    becomes mid-grey. Without them whole images are compared.
     """
     _check_not_empty(images, photos)
     seen = [on_grey(p, m) for p, m in zip(photos, masks, strict=True)] if masks is not None else list(photos)
@@ -82,7 +77,7 @@ def image_similarity(
 
 
 def photo_agreement(scorer: Scorer, photos: Sequence[Image.Image]) -> float:
-    """Mean similarity of each photo to the others: as like them as a picture can be expected to be.
+    """Mean similarity of each photo to the others: the most that an image of the subject can reach.
 
     Raises `PerfusionError` for fewer than two photos.
     """
@@ -119,11 +114,6 @@ def on_grey(image: Image.Image, mask: Mask) -> Image.Image:
         image.size
     )
     return Image.composite(image.convert("RGB"), Image.new("RGB", image.size, (128, 128, 128)), alpha)
-
-
-def harmonic_mean(first: float, second: float) -> float:
-    """2ab / (a + b); 0 when either is not positive, so that nothing wins by one score alone."""
-    return 2 * first * second / (first + second) if first > 0 and second > 0 else 0.0
 
 
 def pareto(points: Sequence[FrontPoint]) -> list[FrontPoint]:
@@ -178,17 +168,6 @@ def monotonicity(points: Sequence[FrontPoint]) -> tuple[float, float]:
     if len(ordered) < 2:
         raise PerfusionError("Whether a sweep is steady needs at least two points.")
     return _tau([p.image for p in ordered]), -_tau([p.text for p in ordered])
-
-
-def travel(points: Sequence[FrontPoint]) -> tuple[float, float]:
-    """Image score gained and text score lost from the highest bias to the lowest."""
-    ordered = sorted(points, key=lambda p: -p.bias)
-    return ordered[-1].image - ordered[0].image, ordered[0].text - ordered[-1].text
-
-
-def largest_setback(values: Sequence[float]) -> float:
-    """The largest step against a rising course; 0 when `values` never falls."""
-    return max((max(0.0, before - after) for before, after in pairwise(values)), default=0.0)
 
 
 def _tau(values: Sequence[float]) -> float:

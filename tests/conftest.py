@@ -35,11 +35,11 @@ def tiny_pipe() -> Any:
 
 @pytest.fixture
 def tiny_base() -> Any:
-    """A fresh tiny BaseModel with fixed weights, on the CPU in float32; use it with `tiny_covariance`."""
-    from perfusion_core.model.base import BaseModel
+    """A fresh tiny Base with fixed weights, on the CPU in float32; use it with `tiny_covariance`."""
+    from perfusion_core.model.base import Base
     from tests.tiny_model import tiny_pipeline
 
-    return BaseModel("tiny", tiny_pipeline())
+    return Base("tiny", tiny_pipeline())
 
 
 @pytest.fixture

@@ -10,18 +10,14 @@ from PIL import Image
 from perfusion_core.errors import PerfusionError
 from perfusion_core.evaluation import (
     FrontPoint,
-    Scores,
-    harmonic_mean,
     hypervolume,
     image_similarity,
     knee,
-    largest_setback,
     monotonicity,
     on_grey,
     pareto,
     photo_agreement,
     text_similarity,
-    travel,
 )
 
 
@@ -90,13 +86,6 @@ def test_scoring_nothing_is_refused() -> None:
         text_similarity(ColourScorer(), [RED], ["a red", "a red"])
 
 
-def test_the_harmonic_mean_rewards_both_scores() -> None:
-    assert harmonic_mean(0.5, 0.5) == 0.5
-    assert harmonic_mean(0.9, 0.1) == pytest.approx(0.18)
-    assert harmonic_mean(0.9, 0.0) == harmonic_mean(0.9, -0.2) == 0.0
-    assert Scores(0.9, 0.1, "x").harmonic == pytest.approx(0.18)
-
-
 def test_hypervolume_of_a_staircase_by_hand() -> None:
     stairs = [FrontPoint(0.9, 0.2, 0.8), FrontPoint(0.7, 0.5, 0.5), FrontPoint(0.5, 0.8, 0.1)]
     assert hypervolume(stairs) == pytest.approx(0.2 * 0.8 + 0.3 * 0.5 + 0.3 * 0.1)
@@ -157,11 +146,5 @@ def test_a_steady_sweep_is_told_from_a_dead_and_a_wrong_one() -> None:
     assert monotonicity(sweep([0.1, 0.2, 0.3], [0.9, 0.8, 0.7])) == (1.0, 1.0)
     assert monotonicity(sweep([0.1, 0.1, 0.1], [0.5, 0.5, 0.5])) == (0.0, 0.0)
     assert monotonicity(sweep([0.3, 0.2, 0.1], [0.7, 0.8, 0.9])) == (-1.0, -1.0)
-    assert travel(sweep([0.1, 0.2, 0.3], [0.9, 0.8, 0.6])) == pytest.approx((0.2, 0.3))
     with pytest.raises(PerfusionError, match="two points"):
         monotonicity(sweep([0.1], [0.1]))
-
-
-def test_the_largest_setback_is_the_deepest_fall_between_neighbours() -> None:
-    assert largest_setback([0.1, 0.4, 0.3, 0.9, 0.7]) == pytest.approx(0.2)
-    assert largest_setback([0.1, 0.2]) == largest_setback([0.5]) == 0.0

@@ -10,11 +10,11 @@ from perfusion_core.concept import Concept, ConceptMetadata
 from perfusion_core.model.text import PromptEncoder
 
 if TYPE_CHECKING:
-    from perfusion_core.model.base import BaseModel
+    from perfusion_core.model.base import Base
 
 
 def random_concept(
-    model: BaseModel,
+    model: Base,
     name: str = "biscuit",
     superclass: str = "dog",
     seed: int = 0,

@@ -23,10 +23,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from perfusion_core.edit.gate import Removal, gate, probe
+from perfusion_core.edit.choices import Removal
+from perfusion_core.edit.gate import gate, probe
 from perfusion_core.errors import ConceptError
 
-# Below this, the removal coefficients are amplified a hundredfold and noise takes over the picture.
+# Below this, the removal coefficients are amplified a hundredfold and dominate the image.
 SMALLEST_SEPARATION = 0.01
 
 

@@ -23,14 +23,11 @@ class SecondMoment:
     @torch.no_grad()
     def update(self, encodings: Tensor) -> None:
         """Add encodings. Shape: (..., D); every row counts as one."""
-        rows = encodings.detach().reshape(-1, self._total.shape[0]).to("cpu", torch.float64)
+        rows = (
+            encodings.detach().reshape(-1, self._total.shape[0]).cpu().double()
+        )  # in two steps: Apple's GPUs know no float64
         self._total.addmm_(rows.mT, rows)
         self.count += len(rows)
-
-    def merge(self, other: SecondMoment) -> None:
-        """Add what another one gathered, as if its encodings had been added here."""
-        self._total += other._total
-        self.count += other.count
 
     def covariance(self) -> Tensor:
         """C, the mean of e eᵀ. Shape: (D, D), float64, symmetric."""
@@ -63,7 +60,7 @@ def condition_number(covariance: Tensor, *, ridge: float) -> float:
 
 def _regularised(covariance: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
     assert ridge > 0, "without a ridge the inverse may not exist"
-    exact = covariance.to("cpu", torch.float64)
+    exact = covariance.cpu().double()
     eigenvalues: Tensor
     eigenvectors: Tensor
     eigenvalues, eigenvectors = torch.linalg.eigh((exact + exact.mT) / 2)

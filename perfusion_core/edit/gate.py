@@ -28,9 +28,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from perfusion_core.edit.removal import Removal
-
-__all__ = ["Removal", "edit", "gate", "probe", "similarity"]
+from perfusion_core.edit.choices import Removal
 
 
 def similarity(encoding: Tensor, i_star: Tensor, inverse_covariance: Tensor) -> Tensor:

@@ -7,18 +7,23 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
-from perfusion_core.model.conditioning import Biases, Lock, PromptConditioning
+from perfusion_core.errors import PerfusionError
+from perfusion_core.model.conditioning import Biases, PromptConditioning
 from perfusion_core.model.describe import describe
 from perfusion_core.model.fingerprint import base_fingerprint
+from perfusion_core.model.inject import inject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from perfusion_core.concept import Concept
-    from perfusion_core.edit.gate import Removal
+    from perfusion_core.edit.choices import Lock, Removal
 
-from perfusion_core.model.inject import inject
+
+# What an instance gets of its own while concepts are applied. Pipelines call the second at the end of a call.
+_REPLACED = ("encode_prompt", "maybe_free_model_hooks")
 
 
 @contextmanager
@@ -41,14 +46,22 @@ def applied(
     `biases` maps a concept's name to its gate bias, or to a list of one per image. What counts for an image
     is, in this order: a list given here, `<name:0.6>` in the prompt, a number given here, the concept's own.
     `removal=None` is the gated one, whatever the concepts were taught with: it leaves prompts without them
-    alone. `inverse_covariance` (D, D) defaults to the base's own statistics. With no concepts it only lets
-    text encoder and denoiser differ in precision.
+    alone. A number in the negative prompt sets the gate of the negative row alone.
+
+    While it lasts, the denoiser takes only text that this pipeline has encoded: another pipeline on the same
+    denoiser, or a prompt exchanged in a callback, raises PerfusionError instead of being read without the
+    concepts or with another prompt's gates. Raises PerfusionError for a pipeline that cannot be edited,
+    ConceptError for concepts that do not fit it.
+
+    `inverse_covariance` (D, D) defaults to the base's own statistics. With no concepts it only lets text
+    encoder and denoiser differ in precision.
 
     `anchored` sets the gates at placeholders by what is known there, not by measuring: a concept's own is
     open, another concept's closed to it. Words around a placeholder ("a pencil sketch of a <name>") change
     its encoding, and the paper's rule (`anchored=False`) then shuts the concept out of its own place.
     """
     description = describe(pipe)
+    _require_weights(pipe)
     if concepts and inverse_covariance is None:
         from perfusion_core.model.statistics import covariance_for
 
@@ -57,7 +70,7 @@ def applied(
         inverse_covariance = torch.eye(description.text_width)
     _warn_of_another_base(pipe, concepts)
     injection = inject(pipe.unet, concepts, inverse_covariance, base_name=_name_of(pipe))
-    found = pipe.__dict__.get("encode_prompt")
+    found = {name: pipe.__dict__[name] for name in _REPLACED if name in pipe.__dict__}
     try:
         conditioning = PromptConditioning(
             pipe,
@@ -69,14 +82,36 @@ def applied(
             temperature=temperature,
             anchored=anchored,
         )
-        pipe.__dict__["encode_prompt"] = conditioning.encode_prompt
+        own_end: Callable[[], None] = pipe.maybe_free_model_hooks
+
+        def end() -> None:
+            conditioning.finish()
+            own_end()
+
+        if concepts:
+            injection.guard()
+        pipe.__dict__.update(encode_prompt=conditioning.encode_prompt, maybe_free_model_hooks=end)
         yield conditioning
     finally:
-        if found is None:
-            pipe.__dict__.pop("encode_prompt", None)
-        else:
-            pipe.__dict__["encode_prompt"] = found
+        for name in _REPLACED:
+            pipe.__dict__.pop(name, None)
+        pipe.__dict__.update(found)
         injection.eject()
+
+
+def _require_weights(pipe: Any) -> None:
+    """Raises PerfusionError where weights are in place only while a layer is computed: concepts read them.
+
+    Between calls they are placeholders on the "meta" device.
+    """
+    for part in ("text_encoder", "unet"):
+        module = getattr(pipe, part, None)
+        if isinstance(module, nn.Module) and any(p.is_meta for p in module.parameters()):
+            raise PerfusionError(
+                f"The weights of this pipeline's {part} are offloaded layer by layer "
+                "(enable_sequential_cpu_offload), and concepts cannot be applied to them. Load the pipeline "
+                "again and use enable_model_cpu_offload instead."
+            )
 
 
 def _name_of(pipe: Any) -> str:

@@ -23,15 +23,16 @@ from perfusion_core.model.listing import (
     pocket_folder,
     require_supported,
 )
+from perfusion_core.model.memory import is_out_of_memory
 from perfusion_core.model.quiet import quiet_libraries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
+    "Base",
     "BaseDescription",
     "BaseListing",
-    "BaseModel",
     "Projection",
     "available_bases",
     "cross_attentions",
@@ -40,10 +41,11 @@ __all__ = [
 ]
 
 _HUB_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
+_VARIANTS = (None, "fp16")  # names of files: model.safetensors, model.fp16.safetensors
 _PICKLES = {".ckpt", ".pt", ".pth", ".bin", ".pkl"}
 
 
-class BaseModel:
+class Base:
     """A frozen Stable Diffusion model: the stock pipeline, and the facts about it.
 
     `dtype` is the precision of denoiser and autoencoder; the text encoder always stays in float32, since
@@ -64,7 +66,7 @@ class BaseModel:
         self.folder = folder
         self.device = torch.device(device)
         self.dtype = dtype
-        self.description: BaseDescription = describe(pipeline)
+        self.description: BaseDescription = describe(pipeline, name)
         if self.unet.config.in_channels != self.description.latent_channels:
             raise BaseModelError(
                 f"{name} is an inpainting or editing model, which is not supported yet. "
@@ -115,7 +117,7 @@ def load_base(
     device: str = "auto",
     dtype: str | torch.dtype = "auto",
     models_dir: str | Path | None = None,
-) -> BaseModel:
+) -> Base:
     """Load a base model, frozen and in evaluation mode.
 
     `reference` is "pocket", a diffusers folder, a single .safetensors checkpoint, a name in `models_dir`,
@@ -125,10 +127,10 @@ def load_base(
     device, precision = _device(device), _precision(dtype, _device(device))
     path = _on_disk(str(reference), models_dir)
     if path is None:
-        return BaseModel(str(reference), _from_hub(str(reference)), device=device, dtype=precision)
+        return Base(str(reference), _from_hub(str(reference)), device=device, dtype=precision)
     if path.is_dir():
         name = POCKET if str(reference) == POCKET else path.name
-        return BaseModel(name, _from_folder(path, name), device=device, dtype=precision, folder=path)
+        return Base(name, _from_folder(path, name), device=device, dtype=precision, folder=path)
     if path.suffix.lower() in _PICKLES:
         raise BaseModelError(
             f"{path.name} is in an old format that can run code when opened, so it is not read. "
@@ -141,7 +143,7 @@ def load_base(
     from perfusion_core.model.single_file import load_single_file
 
     with _named_failure(path.name):
-        return BaseModel(path.stem, load_single_file(path), device=device, dtype=precision)
+        return Base(path.stem, load_single_file(path), device=device, dtype=precision)
 
 
 def _on_disk(reference: str, models_dir: str | Path | None) -> Path | None:
@@ -171,7 +173,7 @@ def _on_disk(reference: str, models_dir: str | Path | None) -> Path | None:
 def _from_folder(folder: Path, name: str) -> StableDiffusionPipeline:
     require_supported(folder, name)
     with _named_failure(name), quiet_libraries():
-        return _loaded(folder, local_files_only=True)
+        return _loaded(folder, local_files_only=True, variant=_variant_in(folder))
 
 
 def _from_hub(reference: str) -> StableDiffusionPipeline:
@@ -179,12 +181,33 @@ def _from_hub(reference: str) -> StableDiffusionPipeline:
     # The small index first, so that an unsupported model is not downloaded.
     require_supported(hub_index(reference).parent, reference)
     with quiet_libraries():
-        try:
-            return _loaded(reference, cache_dir=hub_cache_folder(), local_files_only=True)
-        except (OSError, ValueError):  # a part is not here yet
-            require_hub(reference)
+        for variant in _VARIANTS:
+            cached = _cached(reference, variant)
+            if cached is not None:
+                return cached
+        require_hub(reference)
     with _named_failure(reference), quiet_libraries(bars=True):
-        return _loaded(reference, cache_dir=hub_cache_folder())
+        try:
+            return _loaded(reference, cache_dir=hub_cache_folder())
+        except (OSError, ValueError) as error:
+            if "variant" not in str(error):
+                raise
+            return _loaded(reference, cache_dir=hub_cache_folder(), variant="fp16")
+
+
+def _cached(reference: str, variant: str | None) -> StableDiffusionPipeline | None:
+    try:
+        return _loaded(reference, cache_dir=hub_cache_folder(), local_files_only=True, variant=variant)
+    except (OSError, ValueError):  # a part is not here yet
+        return None
+
+
+def _variant_in(folder: Path) -> str | None:
+    """The variant of the denoiser's weights where there are none without one: a download of halves only."""
+    names = [path.name for path in (folder / "unet").glob("*.safetensors")]
+    if any(name.count(".") == 1 for name in names):
+        return None
+    return next((v for v in _VARIANTS if v and any(f".{v}." in name for name in names)), None)
 
 
 def _loaded(source: str | Path, **where: Any) -> StableDiffusionPipeline:
@@ -207,11 +230,11 @@ def _named_failure(name: str) -> Iterator[None]:
         yield
     except BaseModelError:
         raise
-    except torch.OutOfMemoryError as error:
-        raise BaseModelError(
-            f"{name} does not fit in memory. Close other programs or choose a smaller base."
-        ) from error
     except Exception as error:  # a damaged download fails in a dozen ways, all of them the file's fault
+        if is_out_of_memory(error):
+            raise BaseModelError(
+                f"{name} does not fit in memory. Close other programs or choose a smaller base."
+            ) from error
         raise BaseModelError(
             f"{name} could not be loaded ({first_line(error)}). Its files may be incomplete, or not "
             "safetensors. Download it again as safetensors."

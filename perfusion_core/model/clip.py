@@ -1,4 +1,4 @@
-"""Scoring pictures with CLIP: unit vectors of pictures and texts; their dot product is likeness."""
+"""CLIP features of images and texts as unit vectors; their dot products are the similarity scores."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BATCH = 32
 
 
 class ClipScorer:
-    """A CLIP model, its tokenizer and its way of reading pictures. `name` goes into every result."""
+    """A CLIP model, its tokenizer and its image processor. `name` is stored with every score."""
 
     def __init__(self, name: str, model: Any, tokenizer: Any, reader: PictureReader | None = None) -> None:
         self.name = name

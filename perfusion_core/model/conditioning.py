@@ -1,30 +1,27 @@
-"""What `applied` puts in place of a pipeline's `encode_prompt`: prompts with concepts, and the edit."""
+"""Replaces a pipeline's `encode_prompt`: encodes prompts with concepts and sets up the edit for them."""
 
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from diffusers.utils.peft_utils import scale_lora_layers, unscale_lora_layers
 
+from perfusion_core.edit.choices import DEFAULT_REMOVAL, LOCKS, gate_bias
 from perfusion_core.errors import PromptError
-from perfusion_core.model.text import PromptEncoder, PromptEncoding, canonical
+from perfusion_core.model.text import PromptEncoder, PromptEncoding
+from perfusion_core.prompt_grammar import canonical
 
 if TYPE_CHECKING:
     from perfusion_core.concept import Concept
-    from perfusion_core.edit.gate import Removal
+    from perfusion_core.edit.choices import Lock, Removal
     from perfusion_core.model.inject import Injection
 
-Lock = Literal["local", "global"]
 Biases = Mapping[str, float | Sequence[float]]
-
-DEFAULT_BIAS: dict[Lock, float] = {"local": 0.68, "global": 0.5}
-# Whatever a concept was taught with: measured on the bundled base with a taught dog, prompts without it drift
-# by 0.0004 of a pixel's range (0.0025 where they say "dog"), with the paper's removal by 0.004 (0.021).
-DEFAULT_REMOVAL: Removal = "gated"
 
 
 class PromptConditioning:
@@ -46,7 +43,7 @@ class PromptConditioning:
         temperature: float | Mapping[str, float] | None,
         anchored: bool,
     ) -> None:
-        if lock not in DEFAULT_BIAS:
+        if lock not in LOCKS:
             raise PromptError(f"There is no lock called {lock}. Use local or global.")
         self.injection = injection
         self.encoding: PromptEncoding | None = None
@@ -63,6 +60,7 @@ class PromptConditioning:
 
     def encode_prompt(self, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Called by the pipeline with the arguments of its own `encode_prompt`; returns what that returns."""
+        self.injection.require_read()
         call = self._signature.bind(*args, **kwargs)
         call.apply_defaults()
         asked = call.arguments
@@ -71,13 +69,30 @@ class PromptConditioning:
             negative = self._negative(asked, positive.encoding.shape[0])
         self.encoding = positive if asked.get("prompt_embeds") is None else None
         guided = bool(asked["do_classifier_free_guidance"])
-        halves = [negative, positive] if guided else [positive]
-        self._set_context(halves, int(asked["num_images_per_prompt"]))
         asked.update(prompt=None, prompt_embeds=positive.encoding)
         asked.update(negative_prompt=None, negative_prompt_embeds=negative.encoding)
-        encodings = self._original(*call.args, **call.kwargs)
         dtype = self._pipe.unet.dtype
-        return tuple(e if e is None else e.to(dtype) for e in encodings)  # pyright: ignore[reportReturnType]
+        encodings: Any = self._original(*call.args, **call.kwargs)
+        of_prompts = encodings[0].to(dtype)
+        of_negatives = None if encodings[1] is None else encodings[1].to(dtype)
+        assert not guided or of_negatives is not None
+        read = torch.cat([of_negatives, of_prompts]) if of_negatives is not None and guided else of_prompts
+        self._set_context([negative, positive] if guided else [positive], read)
+        return of_prompts, of_negatives
+
+    def finish(self) -> None:
+        """Called when the pipeline has made its images: whatever comes next needs a context of its own.
+
+        Warns where attentions did not read the text through their edited projections.
+        """
+        if self.injection.context is not None and (unused := self.injection.uncalled()):
+            warnings.warn(
+                f"{len(unused)} of {len(self.injection.projections)} edited projections were not "
+                f"used, such as {unused[0].path}: an attention processor passes them by, and the concepts "
+                "act too little.",
+                stacklevel=3,
+            )
+        self.injection.set_context(None)
 
     def _positive(self, asked: Mapping[str, Any]) -> PromptEncoding:
         given = asked.get("prompt_embeds")
@@ -113,25 +128,30 @@ class PromptConditioning:
             allow_empty=allow_empty,
         )
 
-    def _set_context(self, halves: Sequence[PromptEncoding], images_per_prompt: int) -> None:
-        """Set the context of a batch: its halves are the positive rows, or negative and positive ones."""
+    def _set_context(self, halves: Sequence[PromptEncoding], read: torch.Tensor) -> None:
+        """Set the context of a batch: its halves are the positive rows, or negative and positive ones.
+
+        Shape: read (B, T, D), what the denoiser will be given.
+        """
         if not self._concepts:
             return
+        images = len(read) // len(halves)
+        images_per_prompt = images // len(halves[-1].positions)
 
         def rows(tensors: list[torch.Tensor]) -> torch.Tensor:
             return torch.cat(tensors).repeat_interleave(images_per_prompt, dim=0)
 
-        image_bias = self._image_biases(halves[-1], images_per_prompt)
         keys = rows([half.superclass_encoding for half in halves]) if self._lock == "global" else None
         with torch.no_grad():
             context = self.injection.context_for(
                 rows([half.encoding for half in halves]),
-                # An image has its gate in its negative row too: it is the same alone and in a batch.
-                bias=image_bias.repeat(len(halves), 1),
+                bias=self._row_biases(halves, images_per_prompt),
                 temperature=self._temperature,
                 removal=self._removal,
                 key_encoding=keys,
                 known=rows([self._known_similarities(half) for half in halves]) if self._anchored else None,
+                expected=read,
+                positive=len(read) - images,
             )
         self.injection.set_context(context)
 
@@ -145,29 +165,38 @@ class PromptConditioning:
                 known[row, positions, names.index(name)] = 1.0
         return known
 
-    def _image_biases(self, half: PromptEncoding, images_per_prompt: int) -> torch.Tensor:
-        """The gate bias of every image and concept. Shape: (images, n)."""
-        images = len(half.bias_overrides) * images_per_prompt
-        columns: list[list[float]] = []
-        for name in self._concepts:
-            given = self._biases.get(name)
-            if isinstance(given, Sequence):
-                if len(given) != images:
-                    raise PromptError(
-                        f"{name} has {len(given)} biases for {images} images. Give one per image."
-                    )
-                columns.append([float(bias) for bias in given])
-                continue
-            own = self._own_bias(name)
-            written = half.bias_overrides
-            columns.append([found.get(name, own) for found in written for _ in range(images_per_prompt)])
-        return torch.tensor(columns).T
+    def _row_biases(self, halves: Sequence[PromptEncoding], images_per_prompt: int) -> torch.Tensor:
+        """The gate bias of every row of the batch and every concept. Shape: (B, n).
 
-    def _own_bias(self, name: str) -> float:
+        An image has its gates in its negative row too, so that it is the same alone and in a batch; a number
+        written in the negative prompt goes before that, for the negative row.
+        """
+        rows = torch.tensor(
+            [self._image_biases(name, halves[-1], images_per_prompt) for name in self._concepts]
+        )
+        if len(halves) == 1:
+            return rows.T
+        negative = rows.clone()
+        for column, name in enumerate(self._concepts):
+            for row, written in enumerate(halves[0].bias_overrides):
+                if name in written:
+                    negative[column, row * images_per_prompt : (row + 1) * images_per_prompt] = written[name]
+        return torch.cat([negative, rows], dim=1).T
+
+    def _image_biases(self, name: str, half: PromptEncoding, images_per_prompt: int) -> list[float]:
+        """The gate bias of a concept in every image."""
         given = self._biases.get(name)
-        if given is not None and not isinstance(given, Sequence):
-            return float(given)
-        return float(self._concepts[name].metadata.bias.get(self._lock, DEFAULT_BIAS[self._lock]))
+        images = len(half.bias_overrides) * images_per_prompt
+        if isinstance(given, Sequence):
+            if len(given) != images:
+                raise PromptError(f"{name} has {len(given)} biases for {images} images. Give one per image.")
+            return [float(bias) for bias in given]
+        recommended = self._concepts[name].metadata.bias
+        return [
+            gate_bias(self._lock, recommended, written=written.get(name), given=given)
+            for written in half.bias_overrides
+            for _ in range(images_per_prompt)
+        ]
 
 
 def _passed_in(encoding: torch.Tensor) -> PromptEncoding:

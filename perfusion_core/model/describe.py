@@ -6,6 +6,7 @@ type) is gathered here, so that another kind is a new description and not a rede
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +15,9 @@ from torch import nn
 from perfusion_core.errors import BaseModelError
 
 Role = Literal["key", "value"]
+Distilled = Literal["turbo", "lcm"]
 ATTRIBUTE: dict[Role, str] = {"key": "to_k", "value": "to_v"}
+_COMPILED = "_orig_mod."  # what torch.compile puts into the paths of the modules that it wraps
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,8 @@ class BaseDescription:
 
     `text_width` is D, the width of a text encoding; `output_widths[path]` is O, the width of the keys and
     values of the attention at `path`; `sample_size` counts latent pixels and `vae_factor` image pixels per
-    latent pixel.
+    latent pixel. `distilled` names the kind of a base that makes images in a few steps, None for any other;
+    with `guidance_embedded` it reads the guidance scale itself instead of being run twice.
     """
 
     kind: str
@@ -42,6 +46,8 @@ class BaseDescription:
     vae_factor: int
     attention_paths: tuple[str, ...]
     output_widths: dict[str, int]
+    distilled: Distilled | None = None
+    guidance_embedded: bool = False
 
     @property
     def projections(self) -> tuple[Projection, ...]:
@@ -60,9 +66,14 @@ def cross_attentions(denoiser: nn.Module) -> dict[str, Any]:
 
     They are known by what they are: a module with `to_k` and `to_v` that says it is a cross-attention, or,
     where it does not say, one whose keys come from another width than its queries. LoRA wrappers around the
-    projections (PEFT) change neither.
+    projections (PEFT) change neither. In a block with `only_cross_attention`, `attn1` is one of them too; a
+    self-attention is none, also where the image's features are as wide as the text.
     """
-    return {path: module for path, module in denoiser.named_modules() if _reads_text(module)}
+    return {
+        path.replace(_COMPILED, ""): module
+        for path, module in denoiser.named_modules()
+        if _reads_text(module)
+    }
 
 
 def _reads_text(module: nn.Module) -> bool:
@@ -85,26 +96,33 @@ def linear_of(module: nn.Module) -> nn.Linear:
     return inner
 
 
-def describe(pipeline: Any) -> BaseDescription:
+def describe(pipeline: Any, name: str = "") -> BaseDescription:
     """Describe a Stable Diffusion pipeline of diffusers (SD 1.x, SD 2.x and what is built like them).
 
+    `name` is what the base is called, by default what its configuration says: only names tell SD-Turbo.
     Raises BaseModelError for a pipeline of another kind.
     """
-    name = type(pipeline).__name__
+    kind = type(pipeline).__name__
     unet, vae, scheduler = (getattr(pipeline, part, None) for part in ("unet", "vae", "scheduler"))
     if unet is None or vae is None or scheduler is None:
-        raise BaseModelError(f"{name} is not supported yet. Use a Stable Diffusion 1.x or 2.x model.")
+        raise BaseModelError(f"{kind} is not supported yet. Use a Stable Diffusion 1.x or 2.x model.")
     if getattr(pipeline, "text_encoder_2", None) is not None:
         raise BaseModelError(
-            f"{name} has two text encoders (SDXL and its relatives), which is not supported yet. "
+            f"{kind} has two text encoders (SDXL and its relatives), which is not supported yet. "
             "Use a Stable Diffusion 1.x or 2.x model."
         )
     attentions = cross_attentions(unet)
     width = unet.config.cross_attention_dim
     if not isinstance(width, int) or not attentions:
         raise BaseModelError(
-            f"{name}: its denoiser does not read the text through cross-attention of one width, which is not "
+            f"{kind}: its denoiser does not read the text through cross-attention of one width, which is not "
             "supported yet. Use a Stable Diffusion 1.x or 2.x model."
+        )
+    projected = getattr(unet.config, "encoder_hid_dim_type", None) not in (None, "ip_image_proj")
+    if projected or any(getattr(module, "norm_cross", None) is not None for module in attentions.values()):
+        raise BaseModelError(
+            f"{kind}: its denoiser changes the text's encodings before its projections read them, which is "
+            "not supported yet. Use a Stable Diffusion 1.x or 2.x model."
         )
     return BaseDescription(
         kind="stable-diffusion",
@@ -115,7 +133,21 @@ def describe(pipeline: Any) -> BaseDescription:
         vae_factor=2 ** (len(vae.config.block_out_channels) - 1),
         attention_paths=tuple(attentions),
         output_widths={path: linear_of(module.to_k).out_features for path, module in attentions.items()},
+        distilled=_distilled(unet, scheduler, f"{name} {_named(pipeline)}"),
+        guidance_embedded=getattr(unet.config, "time_cond_proj_dim", None) is not None,
     )
+
+
+def _named(pipeline: Any) -> str:
+    return str(getattr(getattr(pipeline, "config", None), "_name_or_path", ""))
+
+
+def _distilled(unet: Any, scheduler: Any, names: str) -> Distilled | None:
+    words = re.split(r"[^a-z]+", names.lower())
+    embedded = getattr(unet.config, "time_cond_proj_dim", None) is not None
+    if embedded or type(scheduler).__name__ == "LCMScheduler" or "lcm" in words:
+        return "lcm"
+    return "turbo" if "turbo" in words else None
 
 
 def _side(sample_size: Any) -> int:

@@ -42,7 +42,12 @@ def _named_weights(module: nn.Module) -> list[tuple[str, torch.Tensor]]:
     named: list[tuple[str, torch.Tensor]] = []
     for name, weight in module.named_parameters():
         if "lora_" not in name:
-            named.append((name.removeprefix("text_model.").replace(".base_layer.", "."), weight))
+            named.append(
+                (
+                    name.removeprefix("_orig_mod.").removeprefix("text_model.").replace(".base_layer.", "."),
+                    weight,
+                )
+            )
     return sorted(named, key=lambda pair: pair[0])
 
 

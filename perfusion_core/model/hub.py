@@ -8,15 +8,15 @@ from pathlib import Path
 from perfusion_core.errors import BaseModelError, first_line
 from perfusion_core.model.listing import hub_cache_folder
 
-# A hub that does not answer in this time would not give a model in any useful one.
+# A hub that does not answer within this time is too slow to download a model from.
 PATIENCE = 4.0  # seconds
 
 
 def hub_answers(patience: float = PATIENCE) -> bool:
     """Whether the hub answers within `patience` seconds; False where HF_HUB_OFFLINE is set.
 
-    The hub's own client tries again and again for the better part of a minute before it gives up. Asked in a
-    thread of its own, since looking up a host's name knows no time limit.
+    The hub's own client retries for the better part of a minute before it gives up. The request runs in its
+    own thread, since resolving a host name has no time limit.
     """
     from huggingface_hub import constants
     from huggingface_hub.utils import get_session

@@ -1,4 +1,4 @@
-"""Pictures as the tensors that CLIP-like encoders read, with Pillow and torch alone."""
+"""Images as the tensors that CLIP-like encoders read, with Pillow and torch alone."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ CLIP_STD: Triple = (0.26862954, 0.26130258, 0.27577711)
 
 @dataclass(frozen=True)
 class PictureReader:
-    """Turns pictures into normalised pixels of one size.
+    """Turns images into normalised pixels of one size.
 
     With `crop`, the shorter side is fitted and the middle kept, as CLIP was trained; without, the whole
-    picture is pressed into the square, as a segmenter needs.
+    image is resized to the square without keeping its proportions, as a segmenter needs.
     """
 
     size: int
@@ -53,7 +53,7 @@ class PictureReader:
 
 
 def reader_for(model: Any, source: str, crop: bool) -> PictureReader:
-    """The reader a saved vision model asks for: size from its config, colours from its picture settings."""
+    """The reader of a saved vision model: size from its config, mean and deviation from its settings."""
     settings = _settings(source)
     mean, std = settings.get("image_mean", CLIP_MEAN), settings.get("image_std", CLIP_STD)
     size = int(model.config.vision_config.image_size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -13,9 +13,9 @@ from perfusion_core.model.describe import ATTRIBUTE, Role, cross_attentions, lin
 from perfusion_core.model.projection import EditableConcept, EditContext, EditedProjection, EditState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from perfusion_core.edit.gate import Removal
+    from perfusion_core.edit.choices import Removal
 
 __all__ = ["EditContext", "EditableConcept", "EditedProjection", "Injection", "inject"]
 
@@ -31,7 +31,7 @@ class Injection:
     ) -> None:
         self._state = EditState(tuple(concepts))
         self._inverse_covariance = inverse_covariance
-        self._places: list[tuple[nn.Module, str, nn.Module]] = []
+        self._places: list[tuple[nn.Module, str, EditedProjection]] = []
         self.projections: list[EditedProjection] = []
         roles: tuple[Role, ...] = ("key", "value")
         for path, attention in cross_attentions(denoiser).items() if concepts else ():
@@ -39,7 +39,7 @@ class Injection:
                 base = getattr(attention, ATTRIBUTE[role])
                 edited = EditedProjection(base, path, role, self._state)
                 setattr(attention, ATTRIBUTE[role], edited)
-                self._places.append((attention, ATTRIBUTE[role], base))
+                self._places.append((attention, ATTRIBUTE[role], edited))
                 self.projections.append(edited)
 
     @property
@@ -50,17 +50,24 @@ class Injection:
     def context(self) -> EditContext | None:
         return self._state.context
 
-    def set_concepts(self, concepts: Sequence[EditableConcept]) -> None:
-        """Exchange the concepts, as teaching does at each step; the context has to be set anew."""
-        assert len(concepts) == len(self._state.concepts)
-        self._state.concepts = tuple(concepts)
-        self.set_context(None)
-
     def set_context(self, context: EditContext | None) -> None:
         """Say what the edit does to the next batches; None leaves them alone."""
         self._state.context = context
+        self._state.forget()
         for projection in self.projections:
             projection.forget()
+
+    def guard(self) -> None:
+        """From now on a call of the denoiser without a context is an error, not a call without concepts."""
+        self._state.guarded = True
+
+    def require_read(self) -> None:
+        """Raises PerfusionError where attentions read the text past their edited projections (fused ones)."""
+        require_unfused(attention for attention, _, _ in self._places)
+
+    def uncalled(self) -> list[EditedProjection]:
+        """The projections that were not called since the context was set."""
+        return [projection for projection in self.projections if not projection.called]
 
     def context_for(
         self,
@@ -71,11 +78,13 @@ class Injection:
         removal: Removal,
         key_encoding: torch.Tensor | None = None,
         known: torch.Tensor | None = None,
+        expected: torch.Tensor | None = None,
+        positive: int = 0,
     ) -> EditContext:
         """The context of a batch. Gradients flow from it to `encoding`.
 
         Shape: encoding (B, T, D) float32, bias (n,) or (B, n), temperature (n,), key_encoding (B, T, D),
-        known (B, T, n): see `edit.compose.coefficients`.
+        known (B, T, n): see `edit.compose.coefficients`; expected (B, T, D) and positive: see `EditContext`.
         """
         device = encoding.device
         found = coefficients(
@@ -88,13 +97,15 @@ class Injection:
             [concept.name for concept in self.concepts],
             None if known is None else known.to(device),
         )
-        return EditContext(found, key_encoding)
+        return EditContext(found, key_encoding, expected, positive)
 
     def eject(self) -> None:
         """Put back what was found; harmless when done twice."""
         self.set_context(None)
-        for module, attribute, base in self._places:
-            setattr(module, attribute, base)
+        for module, attribute, edited in self._places:
+            setattr(
+                module, attribute, edited.base
+            )  # the very module found, unless LoRA exchanged it meanwhile
         self._places.clear()
         self.projections.clear()
 
@@ -109,7 +120,7 @@ def inject(
     """Place concepts in every cross-attention of a denoiser. Shape: inverse_covariance (D, D).
 
     Raises ConceptError when a concept does not fit or two have one name, PerfusionError when the denoiser
-    already has concepts in it. When it raises, nothing has changed.
+    already has concepts in it or its projections are fused. When it raises, nothing has changed.
     """
     attentions = cross_attentions(denoiser)
     if any(isinstance(attention.to_k, EditedProjection) for attention in attentions.values()):
@@ -117,6 +128,7 @@ def inject(
             "This pipeline already has concepts applied. Leave that `with applied(...)` first, "
             "or name all concepts in one."
         )
+    require_unfused(attentions.values())
     names = [concept.name.casefold() for concept in concepts]
     for name in names:
         if names.count(name) > 1:
@@ -125,6 +137,16 @@ def inject(
     for concept in concepts:
         _require_fit(concept, widths, inverse_covariance.shape[0], base_name)
     return Injection(denoiser, concepts, inverse_covariance)
+
+
+def require_unfused(attentions: Iterable[Any]) -> None:
+    """Raises PerfusionError where keys and values come from one fused matrix: it would not be edited."""
+    # Unfusing leaves the attention's own flag set; what reads the text is its processor.
+    if any(type(attention.processor).__name__.startswith("Fused") for attention in attentions):
+        raise PerfusionError(
+            "This pipeline's attention projections are fused, so concepts would be ignored. Call "
+            "pipe.unfuse_qkv_projections() before applying concepts."
+        )
 
 
 def _require_fit(

@@ -1,4 +1,4 @@
-"""A cross-attention projection with concepts in it: stands in for `to_k` or `to_v` while they are applied."""
+"""A cross-attention projection with concepts: replaces `to_k` or `to_v` while they are applied."""
 
 from __future__ import annotations
 
@@ -42,43 +42,94 @@ class EditContext:
 
     `coefficients` cover every row of the batch as the denoiser sees it (negative rows first where guidance
     doubles it). `key_encoding` (B, T, D) is set under the global lock: all keys come from it, unedited.
+    `expected` (B, T, D) is the text that the denoiser has to be given, of which the rows from `positive` on
+    are the prompts' own; None leaves that unchecked.
     """
 
     coefficients: EditCoefficients
     key_encoding: torch.Tensor | None = None
+    expected: torch.Tensor | None = None
+    positive: int = 0
 
     @property
     def rows(self) -> int:
         return self.coefficients.gates.shape[0]
 
+    def part(self, encoding: torch.Tensor) -> EditContext:
+        """The context of the rows in `encoding`: all, or the positive ones where guidance was dropped.
+
+        Raises PerfusionError for any other text. Shape: encoding (b, T, D).
+        """
+        if self.expected is None or _holds(self.expected, encoding):
+            return self
+        rows = slice(self.positive, None)
+        if self.positive and _holds(self.expected[rows], encoding):
+            found = EditCoefficients(self.coefficients.gates[rows], self.coefficients.removal[rows])
+            return EditContext(found, None if self.key_encoding is None else self.key_encoding[rows])
+        raise PerfusionError(
+            "The denoiser was given a text that is not the text the concepts were set up for: another "
+            f"pipeline shares it, or a callback changed the prompt. {_OWN_BLOCK}"
+        )
+
+
+_OWN_BLOCK = (
+    "Call the pipeline that was given to `applied`, once a prompt; for another pipeline on the same "
+    "denoiser, open `with applied(that_pipeline, ...)` after this block."
+)
+
 
 @dataclass
 class EditState:
-    """What all edited projections of one denoiser share."""
+    """What all edited projections of one denoiser share.
+
+    With `guarded`, a call without a context is an error: the text in it was not read for concepts.
+    """
 
     concepts: Sequence[EditableConcept]
     context: EditContext | None = None
+    guarded: bool = False
+    _seen: tuple[torch.Tensor, int, EditContext, EditContext] | None = None
+
+    def context_of(self, encoding: torch.Tensor) -> EditContext | None:
+        """The context for this input of the denoiser, compared once as long as the tensor is the same."""
+        context, version = self.context, _version(encoding)
+        if context is None:
+            if self.guarded:
+                raise PerfusionError(
+                    "The denoiser was called without a prompt that was read for concepts, perhaps by another "
+                    f"pipeline that shares it. {_OWN_BLOCK}"
+                )
+            return None
+        seen = self._seen
+        if seen is not None and seen[0] is encoding and version == seen[1] and seen[2] is context:
+            return seen[3]
+        found = context.part(encoding)
+        self._seen = None if version is None else (encoding, version, context, found)
+        return found
+
+    def forget(self) -> None:
+        """Let go of the tensor that was compared last."""
+        self._seen = None
 
 
 @dataclass(frozen=True)
 class _Kept:
-    """An output, and the very input it belongs to."""
+    """An output, and the very input and weights it belongs to."""
 
     encoding: torch.Tensor
     version: int
     context: EditContext
+    weights: tuple[Any, ...]
     output: torch.Tensor
-
-    def belongs_to(self, encoding: torch.Tensor, context: EditContext) -> bool:
-        same = self.encoding is encoding and self.context is context
-        return same and self.version == encoding._version
 
 
 class EditedProjection(nn.Module):
     """Wraps the projection found there (a linear layer, or what LoRA made of it) as `.base`.
 
     The edit depends on prompt and gates only, never on the latent or the timestep, so without gradients the
-    output is kept and given back when the very same input comes again, as it does at each denoising step.
+    output is kept and given back when the very same input comes again, as it does at each denoising step,
+    unless the weights or the LoRA layers in force have changed. `called` says whether it was called since
+    the context was set.
     """
 
     def __init__(self, base: nn.Module, path: str, role: Role, state: EditState) -> None:
@@ -86,6 +137,7 @@ class EditedProjection(nn.Module):
         self.base = base
         self.path = path
         self.role: Role = role
+        self.called = False
         self._state = state
         self._kept: _Kept | None = None
         self.train(base.training)
@@ -106,18 +158,30 @@ class EditedProjection(nn.Module):
     def forget(self) -> None:
         """Let go of the kept output."""
         self._kept = None
+        self.called = False
 
+    @torch.compiler.disable
     def forward(self, encoding: torch.Tensor) -> torch.Tensor:
         """Shape: (B, T, D) -> (B, T, O)."""
-        context = self._state.context
+        self.called = True
+        context = self._state.context_of(encoding)
         if context is None:
             return self.base(encoding)
         # Tensors made in inference mode have no version, so a change in place could not be seen.
-        keep = not torch.is_grad_enabled() and not encoding.is_inference()
-        if keep and self._kept is not None and self._kept.belongs_to(encoding, context):
-            return self._kept.output
+        version = None if torch.is_grad_enabled() else _version(encoding)
+        if version is None:
+            self._kept = None
+            return self._edited(encoding, context)
+        weights, kept = _weights_of(self.base), self._kept
+        if (
+            kept is not None
+            and kept.encoding is encoding
+            and kept.context is context
+            and (kept.version, kept.weights) == (version, weights)
+        ):
+            return kept.output
         output = self._edited(encoding, context)
-        self._kept = _Kept(encoding, encoding._version, context, output) if keep else None
+        self._kept = _Kept(encoding, version, context, weights, output)
         return output
 
     def _edited(self, encoding: torch.Tensor, context: EditContext) -> torch.Tensor:
@@ -125,8 +189,7 @@ class EditedProjection(nn.Module):
         if encoding.shape[:2] != gates.shape[:2]:
             raise PerfusionError(
                 f"The denoiser was given {encoding.shape[0]} prompts of {encoding.shape[1]} tokens, but the "
-                f"concepts were set up for {gates.shape[0]} of {gates.shape[1]}. Call the pipeline itself "
-                "inside `applied`, not parts of it."
+                f"concepts were set up for {gates.shape[0]} of {gates.shape[1]}. {_OWN_BLOCK}"
             )
         if self.role == "key" and context.key_encoding is not None:
             return self.base(context.key_encoding.to(encoding))
@@ -158,3 +221,22 @@ class EditedProjection(nn.Module):
         """The projection without its bias, where it has one. Shape: (n, D) -> (n, O), float32."""
         both = self.base(torch.cat([inputs, torch.zeros_like(inputs[:1])])).float()
         return both[:-1] - both[-1:]
+
+
+def _version(tensor: torch.Tensor) -> int | None:
+    """How often a tensor was changed in place; None for one of inference mode, which does not count."""
+    return None if tensor.is_inference() else tensor._version
+
+
+def _holds(expected: torch.Tensor, encoding: torch.Tensor) -> bool:
+    return expected.shape == encoding.shape and torch.equal(expected.to(encoding), encoding)
+
+
+def _weights_of(module: nn.Module) -> tuple[Any, ...]:
+    """Changes whenever a projection's output for one input may: its weights, LoRA layers and their scale."""
+    weights = [(id(parameter), _version(parameter)) for parameter in module.parameters()]
+    # PEFT's layers; merging writes past the version counter of the weights.
+    flags = [
+        getattr(module, name, None) for name in ("active_adapters", "merged_adapters", "disable_adapters")
+    ]
+    return (*weights, repr(flags), *(getattr(module, "scaling", None) or {}).items())

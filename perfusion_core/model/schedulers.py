@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from perfusion_core.errors import PerfusionError
 
 if TYPE_CHECKING:
-    from perfusion_core.model.base import BaseModel
+    from perfusion_core.model.base import Base
 
 # Our name -> class in diffusers, and what to set in its configuration.
 _SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -15,6 +15,7 @@ _SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
     "euler": ("EulerDiscreteScheduler", {}),
     "euler-a": ("EulerAncestralDiscreteScheduler", {}),
     "dpm++": ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++"}),
+    "lcm": ("LCMScheduler", {}),
 }
 SCHEDULER_NAMES: tuple[str, ...] = tuple(_SCHEDULERS)
 
@@ -28,9 +29,11 @@ def check_scheduler(name: str) -> str:
     return name
 
 
-def make_scheduler(base: BaseModel, name: str) -> Any:
+def make_scheduler(base: Base, name: str) -> Any:
     """A fresh diffusers scheduler called `name` on the base's own noise schedule and prediction type."""
     import diffusers
 
     class_name, settings = _SCHEDULERS[check_scheduler(name)]
+    if base.description.distilled == "turbo":  # its few steps start at full noise; single files do not say so
+        settings = {**settings, "timestep_spacing": "trailing"}
     return getattr(diffusers, class_name).from_config(base.scheduler.config, **settings)

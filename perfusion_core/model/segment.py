@@ -25,7 +25,7 @@ _BATCH = 8
 
 
 class Segmenter:
-    """A segmentation model, its tokenizer and its way of reading pictures."""
+    """A segmentation model, its tokenizer and its image processor."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Segmenter:
         self._templates = tuple(templates)
 
     def soft_masks(self, images: Sequence[Image.Image], superclass: str) -> list[np.ndarray[Any, Any]]:
-        """How much each pixel belongs to the thing, for each picture at its own size.
+        """The probability of each pixel to belong to the superclass, for each image at its own size.
 
         Shape: (H, W) each, float32 in 0..1.
         """
@@ -93,5 +93,5 @@ def load_segmenter(base: Any = None, source: str | Path | None = None, device: s
 
 def _resized(mask: torch.Tensor, size: tuple[int, int]) -> np.ndarray[Any, Any]:
     """Shape: (h, w) -> (H, W) for size (W, H)."""
-    picture = Image.fromarray(mask.numpy().astype(np.float32))
-    return np.asarray(picture.resize(size, Image.Resampling.BILINEAR), dtype=np.float32).clip(0.0, 1.0)
+    image = Image.fromarray(mask.numpy().astype(np.float32))
+    return np.asarray(image.resize(size, Image.Resampling.BILINEAR), dtype=np.float32).clip(0.0, 1.0)

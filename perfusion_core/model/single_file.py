@@ -74,8 +74,8 @@ def set_prediction_type(pipe: Any) -> None:
     noise = torch.randn(1, unet.config.in_channels, 32, 32, generator=generator)
     encoding = torch.zeros(1, 77, unet.config.cross_attention_dim)
     answer = unet(noise, 999, encoding).sample
-    likeness = torch.nn.functional.cosine_similarity(answer.flatten(), noise.flatten(), dim=0)
-    prediction_type = "epsilon" if likeness > 0.5 else "v_prediction"
+    similarity = torch.nn.functional.cosine_similarity(answer.flatten(), noise.flatten(), dim=0)
+    prediction_type = "epsilon" if similarity > 0.5 else "v_prediction"
     pipe.scheduler.register_to_config(prediction_type=prediction_type)
     if prediction_type == "epsilon":  # the 512-pixel models
         unet.register_to_config(sample_size=64)

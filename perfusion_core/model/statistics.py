@@ -64,7 +64,7 @@ def covariance_for(
     found_text = getattr(base, "text_fingerprint", None)
     text = found_text if isinstance(found_text, str) else text_fingerprint(base.text_encoder)
     width = int(base.text_encoder.config.hidden_size)
-    # A pocket model in the making has no statistics yet, but the text encoder of the one that ships.
+    # A pocket model under development has no statistics yet, but shares the shipped one's text encoder.
     folders = (getattr(base, "folder", None), ASSETS / "pocket")
     for folder in folders if captions is None else ():
         shipped = _read(Path(folder) / SHIPPED_NAME, text, width) if folder else None

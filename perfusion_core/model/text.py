@@ -1,13 +1,12 @@
 """Prompts with concepts in them: from text to the encodings that the denoiser reads.
 
-A concept is written `<name>`, or `<name:0.6>` to set its gate bias. A prompt is tokenised piece by piece
+How concepts are written in prompts is in `prompt_grammar.py`. A prompt is tokenised piece by piece
 around its placeholders, each placeholder takes one position, and the concept's embedding is put there by a
 hook on the token embedding: tokenizer and text encoder stay as they are.
 """
 
 from __future__ import annotations
 
-import re
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,13 +14,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import nn
 
-from perfusion_core.concept import validate_name
-from perfusion_core.errors import ConceptError, PromptError
+from perfusion_core.errors import PromptError
+from perfusion_core.prompt_grammar import canonical, parse_prompt, unknown_concept
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-_MENTION = re.compile(r"<([^<>:\s]{1,40})(?::\s*([^<>]*?)\s*)?>")
 
 
 class ConceptWords(Protocol):
@@ -31,26 +28,6 @@ class ConceptWords(Protocol):
     def embedding(self) -> torch.Tensor: ...
     @property
     def superclass(self) -> str: ...
-
-
-@dataclass(frozen=True)
-class Mention:
-    """A concept named in a prompt, with the gate bias written there, if any; `source` is what was typed."""
-
-    name: str
-    bias: float | None = None
-    source: str = ""
-
-
-@dataclass(frozen=True)
-class ParsedPrompt:
-    """A prompt as plain text and mentions, in the order they stand in."""
-
-    pieces: tuple[str | Mention, ...]
-
-    @property
-    def mentions(self) -> tuple[Mention, ...]:
-        return tuple(piece for piece in self.pieces if isinstance(piece, Mention))
 
 
 @dataclass
@@ -81,61 +58,12 @@ class _Tokens:
     truncated: str = ""
 
 
-def parse_prompt(text: str) -> ParsedPrompt:
-    """Split a prompt around its placeholders. Raises PromptError when a written bias is not a number."""
-    pieces: list[str | Mention] = []
-    end = 0
-    for match in _MENTION.finditer(text):
-        if match.start() > end:
-            pieces.append(text[end : match.start()])
-        pieces.append(Mention(match[1], _bias(match), match[0]))
-        end = match.end()
-    if end < len(text):
-        pieces.append(text[end:])
-    return ParsedPrompt(tuple(pieces))
-
-
-def mentions(text: str) -> tuple[Mention, ...]:
-    """The concepts named in a prompt, in order, repeated where the prompt repeats them."""
-    return parse_prompt(text).mentions
-
-
-def plain_text(text: str, superclasses: Mapping[str, str]) -> str:
-    """The prompt with each known concept's superclass word in place of its placeholder."""
-    words = {canonical(name): word for name, word in superclasses.items()}
-    pieces = parse_prompt(text).pieces
-    return "".join(p if isinstance(p, str) else words.get(canonical(p.name), p.source) for p in pieces)
-
-
-def canonical(name: str) -> str:
-    """The form in which names are compared; a text that cannot be a name stays as it is."""
-    try:
-        return validate_name(name)
-    except ConceptError:
-        return name
-
-
-def _bias(match: re.Match[str]) -> float | None:
-    if match[2] is None:
-        return None
-    try:
-        bias = float(match[2])
-    except ValueError:
-        bias = float("nan")
-    if not -10.0 <= bias <= 10.0:
-        raise PromptError(f"{match[0]}: write a number after the colon, for example <{match[1]}:0.6>.")
-    return bias
-
-
 def superclass_tokens(tokenizer: Any, word: str) -> list[str]:
     """The tokens of a superclass word, to show how the model reads it. Raises PromptError without any."""
     ids = _token_ids(tokenizer, word)
     if not ids:
         raise PromptError("The superclass is empty. Say what the thing is in a word, for example dog.")
     return [str(token).removesuffix("</w>") for token in tokenizer.convert_ids_to_tokens(ids)]
-
-
-superclass_check = superclass_tokens
 
 
 def _token_ids(tokenizer: Any, text: str) -> list[int]:
@@ -145,7 +73,7 @@ def _token_ids(tokenizer: Any, text: str) -> list[int]:
 class PromptEncoder:
     """Encodes prompts with concepts in them, on the text encoder's own device and in its own precision.
 
-    `source` is a BaseModel, a pipeline, or a (tokenizer, text encoder) pair.
+    `source` is a Base, a pipeline, or a (tokenizer, text encoder) pair.
     """
 
     def __init__(self, source: Any) -> None:
@@ -204,8 +132,8 @@ class PromptEncoder:
         added = set(self.tokenizer.get_added_vocab())
         body: list[int] = []
         slots: list[tuple[int, str]] = []
-        biases: dict[str, float] = {}
-        for piece in parse_prompt(prompt).pieces:
+        parsed = parse_prompt(prompt)
+        for piece in parsed.pieces:
             if isinstance(piece, str):
                 body += _token_ids(self.tokenizer, piece)
                 continue
@@ -214,12 +142,11 @@ class PromptEncoder:
                 body += _token_ids(self.tokenizer, piece.source)
                 continue
             if name is None:
-                raise PromptError(_unknown(piece, concepts))
-            if piece.bias is not None and biases.setdefault(name, piece.bias) != piece.bias:
-                raise PromptError(f"<{name}> has two different numbers in one prompt. Give it one.")
+                raise unknown_concept(piece, concepts)
             slots.append((1 + len(body), name))
             # Any id other than the end mark will do: the hook replaces its embedding.
             body += _token_ids(self.tokenizer, concepts[name].superclass)[:1] or [self.tokenizer.bos_token_id]
+        biases = {names[name]: bias for name, bias in parsed.biases().items() if name in names}
         return self._framed(prompt, body, slots, biases)
 
     def _framed(
@@ -279,9 +206,3 @@ def _positions(tokens: _Tokens) -> dict[str, list[int]]:
     for position, name in tokens.slots:
         positions.setdefault(name, []).append(position)
     return positions
-
-
-def _unknown(mention: Mention, concepts: Mapping[str, ConceptWords]) -> str:
-    known = ", ".join(f"<{name}>" for name in concepts)
-    advice = f"Known here: {known}." if known else "No concept is loaded; teach one or write a plain word."
-    return f"{mention.source} is not a known concept. {advice}"

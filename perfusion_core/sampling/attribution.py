@@ -1,9 +1,8 @@
-"""Where in a picture each concept acted: how much the picture attended to words, times how open their "
-"gates were."""
+"""Attribution: how much each place of an image attended to the words whose gates a concept had opened."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,25 +16,25 @@ from perfusion_core.sampling.repeat import request_from
 
 if TYPE_CHECKING:
     from perfusion_core.concept import Concept
-    from perfusion_core.model.base import BaseModel
+    from perfusion_core.model.base import Base
     from perfusion_core.model.statistics import CovarianceStats
     from perfusion_core.sampling.generator import Progress
     from perfusion_core.sampling.png import ImageRecipe
 
 
 def acting_maps(
-    base: BaseModel,
+    base: Base,
     concepts: Mapping[str, Concept],
     recipe: ImageRecipe,
     *,
     covariance: CovarianceStats | None = None,
     on_step: Progress | None = None,
 ) -> dict[str, torch.Tensor]:
-    """Draw a recipe's picture once more and look on. Shape: (height / 8, width / 8) a concept, 0..1 at its
-    largest.
+    """Generate a recipe's image once more and record its cross-attention.
 
-    A pixel's value is the mean, over layers, heads and steps, of its attention to each word times that word's
-    gate for the concept. Raises `PerfusionError` as `generate` does.
+    A latent pixel's value is the mean, over layers, heads and steps, of its attention to each token times
+    that token's gate for the concept, scaled so that the largest is 1. Shape: (height / f, width / f) for
+    each concept, f the autoencoder's factor. Raises `PerfusionError` as `generate` does.
     """
     size = (recipe.height // base.description.vae_factor, recipe.width // base.description.vae_factor)
     names = [used.name for used in recipe.concepts]
@@ -47,23 +46,30 @@ def acting_maps(
 
 
 class _Watcher:
-    """Adds up attention times gates over the layers and steps of one picture. Shape: total (n, h, w)."""
+    """Sums attention times gates over the layers and steps of one image. Shape: total (n, h, w)."""
 
     def __init__(self, size: tuple[int, int], concepts: int) -> None:
         self.size = size
         self.total = torch.zeros(concepts, *size)
+        self._grid = size  # height and width of the feature map that the next attention reads as a sequence
 
     @contextmanager
     def watching(self, denoiser: torch.nn.Module) -> Iterator[None]:
-        """The denoiser computes exactly what it would; its cross-attentions are looked at before each "
-        "call."""
-        modules = cross_attentions(denoiser).values()
-        handles = [module.register_forward_pre_hook(self._look, with_kwargs=True) for module in modules]
+        """The denoiser computes exactly what it would; hooks read the inputs of its cross-attentions."""
+        attentions = cross_attentions(denoiser)
+        handles = [a.register_forward_pre_hook(self._look, with_kwargs=True) for a in attentions.values()]
+        around = _around(denoiser, attentions)
+        handles += [m.register_forward_pre_hook(self._note_grid, with_kwargs=True) for m in around]
         try:
             yield
         finally:
             for handle in handles:
                 handle.remove()
+
+    def _note_grid(self, _module: Any, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        features = inputs[0] if inputs else named.get("hidden_states")
+        if isinstance(features, torch.Tensor) and features.ndim == 4:  # (B, C, h, w)
+            self._grid = (features.shape[2], features.shape[3])
 
     @torch.no_grad()
     def _look(self, attention: Any, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
@@ -72,15 +78,24 @@ class _Watcher:
         key = attention.to_k
         if words is None or not isinstance(key, EditedProjection) or key.context is None:
             return
-        queries = attention.head_to_batch_dim(
-            attention.to_q(pixels[-1:])
-        )  # the last row is the guided picture
+        # The last row is the prompt's own.
+        queries = attention.head_to_batch_dim(attention.to_q(pixels[-1:]))
         keys = attention.head_to_batch_dim(key(words)[-1:])
-        weights = (queries.float() @ keys.float().transpose(1, 2) * attention.scale).softmax(
-            dim=-1
-        )  # (H, P, T)
+        scores = queries.float() @ keys.float().transpose(1, 2) * attention.scale
+        weights = scores.softmax(dim=-1)  # (heads, P, T)
         gates = key.context.coefficients.gates[-1].float().to(weights.device)  # (T, n)
         acted = (weights.mean(dim=0) @ gates).T  # (n, P)
-        rows = round((acted.shape[1] * self.size[0] / self.size[1]) ** 0.5)
-        maps = acted.view(1, acted.shape[0], rows, -1)
+        maps = acted.reshape(1, acted.shape[0], *self._grid)
         self.total += functional.interpolate(maps, size=self.size, mode="bilinear")[0].cpu()
+
+
+def _around(denoiser: torch.nn.Module, paths: Iterable[str]) -> list[torch.nn.Module]:
+    """The modules that the attentions at `paths` are parts of, outermost first, each once.
+
+    The innermost one that is given a feature map (B, C, h, w) says what grid the attention's sequence is.
+    """
+    names: dict[str, None] = {}
+    for path in paths:
+        parts = path.split(".")
+        names.update(dict.fromkeys(".".join(parts[:k]) for k in range(1, len(parts))))
+    return [module for path, module in denoiser.named_modules() if path.replace("_orig_mod.", "") in names]

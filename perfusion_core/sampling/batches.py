@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 import torch
 
 if TYPE_CHECKING:
-    from perfusion_core.model.base import BaseModel
+    from perfusion_core.model.base import Base
 
 _PIXELS_TOGETHER = {"cuda": 8 * 512 * 512, "cpu": 16 * 128 * 128}
 _MOST_TOGETHER = 16
@@ -24,7 +24,7 @@ _FOUND: WeakKeyDictionary[torch.nn.Module, dict[_Shape, bool]] = WeakKeyDictiona
 
 
 def images_together(
-    base: BaseModel, wanted: int, width: int, height: int, guided: bool, exact: bool = True
+    base: Base, wanted: int, width: int, height: int, guided: bool, exact: bool = True
 ) -> int:
     """The size of a batch, at least 1 and at most `wanted`, that fits the device and keeps images
     independent.
@@ -42,7 +42,7 @@ def images_together(
     return size if all(_independent(base, n, width, height, guided) for n in sizes) else 1
 
 
-def _independent(base: BaseModel, images: int, width: int, height: int, guided: bool) -> bool:
+def _independent(base: Base, images: int, width: int, height: int, guided: bool) -> bool:
     """Whether the first and the last image of a batch have the bits they have alone. Costs a step, once."""
     unet = base.unet
     shape = (images, width, height, guided, base.dtype, torch.get_num_threads())
@@ -53,7 +53,7 @@ def _independent(base: BaseModel, images: int, width: int, height: int, guided: 
 
 
 @torch.no_grad()
-def _try_out(base: BaseModel, images: int, width: int, height: int, guided: bool) -> bool:
+def _try_out(base: Base, images: int, width: int, height: int, guided: bool) -> bool:
     facts = base.description
     noise = torch.Generator().manual_seed(images)
     size = (height // facts.vae_factor, width // facts.vae_factor)

@@ -17,19 +17,19 @@ import torch
 
 from perfusion_core.errors import PerfusionError
 from perfusion_core.model.applied import applied
+from perfusion_core.model.memory import is_out_of_memory, release_memory
 from perfusion_core.model.schedulers import make_scheduler
-from perfusion_core.model.text import parse_prompt
 from perfusion_core.sampling.batches import images_together
 from perfusion_core.sampling.operating_points import check_bias
 from perfusion_core.sampling.plan import Plan, make_plan, recipe_of, used_name
 from perfusion_core.sampling.png import ImageRecipe
-from perfusion_core.sampling.request import GenerationRequest, Row, concepts_in, without_numbers
+from perfusion_core.sampling.request import GenerationRequest, Row, concepts_in
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from perfusion_core.concept import Concept
-    from perfusion_core.model.base import BaseModel
+    from perfusion_core.model.base import Base
     from perfusion_core.model.statistics import CovarianceStats
 
 Progress = Callable[[int, int], None]
@@ -60,7 +60,7 @@ class _StopRequested(Exception):  # noqa: N818 - not an error
 
 
 def generate(
-    base: BaseModel,
+    base: Base,
     concepts: Mapping[str, Concept],
     request: GenerationRequest,
     *,
@@ -79,7 +79,7 @@ def generate(
 
 
 def front(
-    base: BaseModel,
+    base: Base,
     concepts: Mapping[str, Concept],
     request: GenerationRequest,
     name: str,
@@ -105,7 +105,7 @@ def front(
 
 
 def grid(
-    base: BaseModel,
+    base: Base,
     concepts: Mapping[str, Concept],
     request: GenerationRequest,
     names: tuple[str, str],
@@ -130,7 +130,7 @@ def grid(
 
 
 def draw(
-    base: BaseModel,
+    base: Base,
     concepts: Mapping[str, Concept],
     request: GenerationRequest,
     rows: Sequence[Row],
@@ -147,14 +147,13 @@ def draw(
     `exact`, images on a CPU may differ in their last bits from the same image made alone; that is faster.
     """
     plan = make_plan(base, concepts, request)
-    for row in rows:
-        concepts_in(parse_prompt(row.prompt or request.prompt), plan.used)
+    concepts_in([row.prompt or request.prompt for row in rows], plan.used)  # refuses one that is not there
     full = [replace(row, biases={**plan.biases, **row.biases}) for row in rows]
     return _render(base, plan, full, covariance, on_step, should_stop, exact)
 
 
 def _render(
-    base: BaseModel,
+    base: Base,
     plan: Plan,
     rows: Sequence[Row],
     covariance: CovarianceStats | None,
@@ -179,13 +178,14 @@ def _render(
             made += _render_part(base, plan, part, covariance, after_step)
         except _StopRequested:
             return Generation(made, tuple(plan.warnings), stopped=True)
-        except torch.OutOfMemoryError:
-            torch.cuda.empty_cache()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            release_memory()
             if together == 1:
                 raise PerfusionError(
-                    f"The memory is not enough for one image of {plan.width}x{plan.height}. Make it "
-                    "smaller, or close "
-                    "other programs that use the graphics card."
+                    f"The memory is not enough for one image of {plan.width}x{plan.height}. Make it smaller, "
+                    "or close other programs that use memory."
                 ) from None
             together = -(-together // 2)
     return Generation(made, tuple(plan.warnings))
@@ -193,7 +193,7 @@ def _render(
 
 @torch.no_grad()
 def _render_part(
-    base: BaseModel,
+    base: Base,
     plan: Plan,
     rows: Sequence[Row],
     covariance: CovarianceStats | None,
@@ -202,8 +202,8 @@ def _render_part(
     """Make the images of `rows` in one batch."""
     request = plan.request
     pipe: Any = base.pipeline  # its annotations lag behind what it takes and returns
-    prompts = [plan.parsed if row.prompt is None else parse_prompt(row.prompt) for row in rows]
-    texts = [without_numbers(prompt, plan.used) for prompt in prompts]
+    # Numbers in them are of no effect here: every row brings the gate bias of every concept.
+    texts = [request.prompt if row.prompt is None else row.prompt for row in rows]
     alike = len(set(texts)) == 1  # one prompt is encoded once, whatever the number of images
 
     def callback(_pipe: Any, step: int, _time: Any, _tensors: dict[str, Any]) -> dict[str, Any]:
@@ -236,12 +236,12 @@ def _render_part(
         images = [_decode(base, latents[k : k + 1]) for k in range(len(rows))]
     fingerprint = covariance.fingerprint if covariance is not None else ""
     return [
-        GeneratedImage(image, recipe_of(base, plan, prompt, row, fingerprint))
-        for image, prompt, row in zip(images, prompts, rows, strict=True)
+        GeneratedImage(image, recipe_of(base, plan, row, fingerprint))
+        for image, row in zip(images, rows, strict=True)
     ]
 
 
-def _decode(base: BaseModel, latents: torch.Tensor) -> Image.Image:
+def _decode(base: Base, latents: torch.Tensor) -> Image.Image:
     """One image from its latents. One at a time: the decoder's sums depend on what else is in a batch.
 
     Shape: latents (1, C, h, w).
@@ -266,7 +266,7 @@ def _note_truncation(encoding: Any, said: list[str]) -> None:
 
 
 @contextmanager
-def _prepared(base: BaseModel, scheduler: str) -> Generator[None]:
+def _prepared(base: Base, scheduler: str) -> Generator[None]:
     """The base's pipeline with another scheduler and without its own progress bar, for the duration."""
     pipe = base.pipeline
     before, bar = pipe.scheduler, getattr(pipe, "_progress_bar_config", None)

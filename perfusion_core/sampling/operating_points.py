@@ -1,4 +1,4 @@
-"""Where on the front between photos and prompt an image is made: the main slider, in numbers.
+"""Operating points on the front between image and text similarity: the main slider, in numbers.
 
 The gate bias of a concept decides how strongly a token has to resemble the concept before the concept acts
 on it. A high bias follows the prompt, a low one follows the photos. This file is free of torch, so that a
@@ -9,15 +9,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
 
+from perfusion_core.edit.choices import DEFAULT_BIAS, LOCKS, WIDEST_BIAS, Lock
 from perfusion_core.errors import PerfusionError
-
-Lock = Literal["local", "global"]
-Removal = Literal["paper", "gated"]
-LOCKS: tuple[Lock, ...] = get_args(Lock)
-
-DEFAULT_TEMPERATURE = 0.15  # the paper's, at inference; training uses a smaller one
 
 
 @dataclass(frozen=True)
@@ -31,18 +25,15 @@ class OperatingRange:
 
 
 # Between its ends the slider takes a concept's own gate, sigma((1 - bias) / temperature), from all but shut
-# (0.03 at 1.5: the base's own picture of the concept's word) to all but open (0.98 at 0.4, where the gates of
+# (0.03 at 1.5: the base's own image of the concept's word) to all but open (0.98 at 0.4, where the gates of
 # the words beside it open too). Beyond either end images stop changing or fall apart. The global lock takes
 # all keys from the superclass and bears lower biases.
 RANGES: dict[Lock, OperatingRange] = {
-    "local": OperatingRange(prompt_end=1.5, photo_end=0.4, paper=(0.60, 0.75), default=0.68),
-    "global": OperatingRange(prompt_end=1.45, photo_end=0.2, paper=(0.40, 0.60), default=0.50),
+    "local": OperatingRange(prompt_end=1.5, photo_end=0.4, paper=(0.60, 0.75), default=DEFAULT_BIAS["local"]),
+    "global": OperatingRange(
+        prompt_end=1.45, photo_end=0.2, paper=(0.40, 0.60), default=DEFAULT_BIAS["global"]
+    ),
 }
-
-NAMED_POINTS: dict[str, float] = {"prompt": 0.15, "balanced": 0.55, "photos": 0.85}
-"""Named places on the slider, as fidelity to the photos in 0..1."""
-
-WIDEST_BIAS = (-1.0, 3.0)
 
 
 def check_lock(lock: str) -> Lock:

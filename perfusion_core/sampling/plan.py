@@ -8,25 +8,22 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from perfusion_core.edit.choices import DEFAULT_REMOVAL, Removal
 from perfusion_core.errors import PerfusionError, PromptError
-from perfusion_core.model.conditioning import DEFAULT_REMOVAL
 from perfusion_core.model.schedulers import check_scheduler
-from perfusion_core.model.text import parse_prompt
+from perfusion_core.prompt_grammar import canonical, parse_prompt, with_biases
 from perfusion_core.sampling.defaults import sampling_defaults
-from perfusion_core.sampling.operating_points import Removal
 from perfusion_core.sampling.png import ImageRecipe, UsedConcept
 from perfusion_core.sampling.request import (
     GenerationRequest,
     Row,
     concepts_in,
     resolve_biases,
-    with_numbers,
 )
 
 if TYPE_CHECKING:
     from perfusion_core.concept import Concept
-    from perfusion_core.model.base import BaseModel
-    from perfusion_core.model.text import ParsedPrompt
+    from perfusion_core.model.base import Base
 
 MADE_WITH = "Perfusion Studio"
 
@@ -36,7 +33,6 @@ class Plan:
     """A request with nothing left open."""
 
     request: GenerationRequest
-    parsed: ParsedPrompt
     used: dict[str, Concept]
     biases: dict[str, float]
     width: int
@@ -45,46 +41,42 @@ class Plan:
     guidance: float
     scheduler: str
     removal: Removal
+    guided: bool  # whether every image has a negative row beside its own
     warnings: list[str]
 
-    @property
-    def guided(self) -> bool:
-        return self.guidance > 1
 
-
-def make_plan(base: BaseModel, concepts: Mapping[str, Concept], request: GenerationRequest) -> Plan:
+def make_plan(base: Base, concepts: Mapping[str, Concept], request: GenerationRequest) -> Plan:
     """Fill in what `request` leaves open. Raises `PerfusionError` or `PromptError` for what cannot be."""
     request = request.checked()
     defaults = sampling_defaults(base)
-    parsed = parse_prompt(request.prompt)
-    used = concepts_in(parsed, concepts)
+    used = concepts_in([request.prompt, request.negative_prompt], concepts)
     size = base.description.image_size
     width, height = request.width or size, request.height or size
     factor = base.description.vae_factor
     if width % factor or height % factor:
         raise PerfusionError(f"Width and height have to be multiples of {factor}; {width}x{height} is not.")
-    removals: set[Removal] = {concept.metadata.removal for concept in used.values()}
+    guidance = defaults.guidance if request.guidance is None else request.guidance
     return Plan(
         request=request,
-        parsed=parsed,
         used=used,
-        biases=resolve_biases(request, parsed, used),
+        biases=resolve_biases(request, used),
         width=width,
         height=height,
         steps=request.steps or defaults.steps,
-        guidance=defaults.guidance if request.guidance is None else request.guidance,
+        guidance=guidance,
         scheduler=check_scheduler(request.scheduler or defaults.scheduler),
-        removal=request.removal or (removals.pop() if len(removals) == 1 else DEFAULT_REMOVAL),
+        removal=request.removal or DEFAULT_REMOVAL,
+        guided=guidance > 1 and not base.description.guidance_embedded,
         warnings=_warnings(base, request, used),
     )
 
 
-def _warnings(base: BaseModel, request: GenerationRequest, used: Mapping[str, Concept]) -> list[str]:
+def _warnings(base: Base, request: GenerationRequest, used: Mapping[str, Concept]) -> list[str]:
     said: list[str] = []
     if not used:
         said.append("The prompt names no concept, so none was used. Write one as <name>.")
-    names = {name.casefold() for name in used}
-    idle = [name for name in request.biases if name.casefold() not in names]
+    names = {canonical(name) for name in used}
+    idle = [name for name in request.biases if canonical(name) not in names]
     said += [f"A bias was given for <{name}>, which is not in the prompt: concept not used." for name in idle]
     for concept in used.values():
         if concept.metadata.base_fingerprint != base.fingerprint:
@@ -104,20 +96,19 @@ def _other(taught_on: str, here: str) -> str:
 def used_name(plan: Plan, name: str) -> str:
     """The canonical name of a concept the prompt names. Raises `PromptError` when it does not."""
     for used in plan.used:
-        if used.casefold() == name.casefold():
+        if canonical(used) == canonical(name):
             return used
     raise PromptError(
         f"The prompt does not name <{name}>, so its bias cannot be varied. Put <{name}> into it."
     )
 
 
-def recipe_of(
-    base: BaseModel, plan: Plan, prompt: ParsedPrompt, row: Row, covariance_fingerprint: str
-) -> ImageRecipe:
+def recipe_of(base: Base, plan: Plan, row: Row, covariance_fingerprint: str) -> ImageRecipe:
     """Everything the image of `row` depends on."""
     temperature = plan.request.temperature
+    prompt = plan.request.prompt if row.prompt is None else row.prompt
     return ImageRecipe(
-        prompt=with_numbers(prompt, row.biases),
+        prompt=with_biases(parse_prompt(prompt), row.biases),
         negative_prompt=plan.request.negative_prompt,
         seed=row.seed,
         steps=plan.steps,
@@ -135,7 +126,7 @@ def recipe_of(
                 bias=row.biases[name],
                 temperature=concept.metadata.temperature if temperature is None else float(temperature),
             )
-            for name, concept in concepts_in(prompt, plan.used).items()
+            for name, concept in concepts_in([prompt, plan.request.negative_prompt], plan.used).items()
         ],
         base=base.id,
         base_fingerprint=base.fingerprint,

@@ -8,23 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from perfusion_core.model.text import parse_prompt
+from perfusion_core.prompt_grammar import without_numbers
 from perfusion_core.sampling.generator import Generation, generate
 from perfusion_core.sampling.png import ImageRecipe
 from perfusion_core.sampling.request import GenerationRequest
 
 if TYPE_CHECKING:
     from perfusion_core.concept import Concept
-    from perfusion_core.model.base import BaseModel
+    from perfusion_core.model.base import Base
 
 
 def request_from(recipe: ImageRecipe) -> GenerationRequest:
     """The request that makes a recipe's image again, given the same base and concepts."""
     temperatures = {concept.temperature for concept in recipe.concepts}
-    prompt = parse_prompt(recipe.prompt)
     return GenerationRequest(
         # Biases as stored, not as printed in the prompt, which shows fewer digits.
-        prompt="".join(piece if isinstance(piece, str) else f"<{piece.name}>" for piece in prompt.pieces),
+        prompt=without_numbers(recipe.prompt),
         negative_prompt=recipe.negative_prompt,
         seed=recipe.seed,
         steps=recipe.steps,
@@ -39,7 +38,7 @@ def request_from(recipe: ImageRecipe) -> GenerationRequest:
     )
 
 
-def differences(recipe: ImageRecipe, base: BaseModel, concepts: Mapping[str, Concept]) -> list[str]:
+def differences(recipe: ImageRecipe, base: Base, concepts: Mapping[str, Concept]) -> list[str]:
     """What here is not what the recipe's image was made with, in plain sentences; empty when it can be
     repeated.
     """
@@ -62,9 +61,7 @@ def differences(recipe: ImageRecipe, base: BaseModel, concepts: Mapping[str, Con
     return found
 
 
-def repeat(
-    base: BaseModel, concepts: Mapping[str, Concept], recipe: ImageRecipe, **options: Any
-) -> Generation:
+def repeat(base: Base, concepts: Mapping[str, Concept], recipe: ImageRecipe, **options: Any) -> Generation:
     """Make a recipe's image again; bit-identical on CPU when `differences` finds none. `options` as in
     `generate`.
     """

@@ -1,17 +1,18 @@
-"""What a person asks for, checked, and what it comes to once the concepts have had their say."""
+"""A generation request, checked, and the concepts and gate biases that it comes to."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from perfusion_core.edit.choices import Lock, Removal, gate_bias
 from perfusion_core.errors import PerfusionError, PromptError
-from perfusion_core.sampling.operating_points import Lock, Removal, check_bias, check_lock, default_bias
+from perfusion_core.prompt_grammar import canonical, look_up, parse_prompt
+from perfusion_core.sampling.operating_points import check_bias, check_lock
 
 if TYPE_CHECKING:
     from perfusion_core.concept import Concept
-    from perfusion_core.model.text import ParsedPrompt
 
 LARGEST_SEED = 2**63 - 1
 MOST_IMAGES = 256
@@ -20,8 +21,8 @@ SIDES = (64, 2048)
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """Images to make. `None` means the base's (guidance, scheduler, steps, size) or the concept's own
-    setting.
+    """Images to make. `None` means the base's own setting (guidance, scheduler, steps, size), the concept's
+    (temperature), or `edit.choices.DEFAULT_REMOVAL`, whatever the concept was taught with.
 
     Image k of `count` has seed `seed + k`. `biases` sets a concept's gate bias by name; a number in the
     prompt (`<name:0.6>`) goes before it, the concept's recommendation comes after it.
@@ -68,65 +69,37 @@ class Row:
     prompt: str | None = None
 
 
-def concepts_in(prompt: ParsedPrompt, concepts: Mapping[str, Concept]) -> dict[str, Concept]:
-    """The concepts a prompt names, in its order, by canonical name.
+def concepts_in(prompts: Iterable[str], concepts: Mapping[str, Concept]) -> dict[str, Concept]:
+    """The concepts that prompts name, in their order, by name.
 
     Raises `PromptError` for a placeholder that is none of `concepts`, naming those there are.
     """
-    by_name = {concept.name.casefold(): concept for concept in concepts.values()}
-    found: dict[str, Concept] = {}
-    for mention in prompt.mentions:
-        concept = by_name.get(mention.name.casefold())
-        if concept is None:
-            known = ", ".join(f"<{c.name}>" for c in by_name.values()) or "none"
-            raise PromptError(
-                f"The prompt names <{mention.name}>, which is not a concept here (there: {known}). "
-                "Correct the name, or teach or import the concept first."
-            )
-        found[concept.name] = concept
-    return found
+    by_name = {canonical(concept.name): concept for concept in concepts.values()}
+    found = look_up(prompts, by_name.get, by_name.keys)
+    return {concept.name: concept for concept in found.values()}
 
 
-def resolve_biases(
-    request: GenerationRequest, prompt: ParsedPrompt, used: Mapping[str, Concept]
-) -> dict[str, float]:
-    """The gate bias of each used concept: the prompt's number, else the request's, else its own, else the
-    default.
+def resolve_biases(request: GenerationRequest, used: Mapping[str, Concept]) -> dict[str, float]:
+    """The gate bias of each used concept: the number in the prompt (or, for a concept that stands in the
+    negative prompt alone, there), else the request's, else its own, else the default.
     """
-    asked = {name.casefold(): bias for name, bias in request.biases.items()}
-    written: dict[str, float] = {}
-    for mention in prompt.mentions:
-        if mention.bias is None:
-            continue
-        bias = check_bias(mention.bias, mention.name)
-        if written.setdefault(mention.name.casefold(), bias) != bias:
-            raise PromptError(f"<{mention.name}> has two different numbers in one prompt. Give it one.")
+    prompt, negative = parse_prompt(request.prompt), parse_prompt(request.negative_prompt)
+    named = {canonical(mention.name) for mention in prompt.mentions}
+    elsewhere = {name: bias for name, bias in negative.biases().items() if name not in named}
+    written = {**elsewhere, **prompt.biases()}
+    given = {canonical(name): bias for name, bias in request.biases.items()}
     return {
-        name: written.get(
-            name.casefold(),
-            asked.get(name.casefold(), concept.metadata.bias.get(request.lock, default_bias(request.lock))),
+        name: check_bias(
+            gate_bias(
+                request.lock,
+                concept.metadata.bias,
+                written=written.get(canonical(name)),
+                given=given.get(canonical(name)),
+            ),
+            name,
         )
         for name, concept in used.items()
     }
-
-
-def without_numbers(prompt: ParsedPrompt, used: Mapping[str, Concept]) -> str:
-    """The prompt with `<name>` for `<name:0.6>`: the numbers have been read and are handed on as biases."""
-    names = {name.casefold(): name for name in used}
-    return "".join(p if isinstance(p, str) else f"<{names[p.name.casefold()]}>" for p in prompt.pieces)
-
-
-def with_numbers(prompt: ParsedPrompt, biases: Mapping[str, float]) -> str:
-    """The prompt with each number it carried brought up to date, so that it says what was done."""
-    by_name = {name.casefold(): bias for name, bias in biases.items()}
-    return "".join(
-        p
-        if isinstance(p, str)
-        else p.source
-        if p.bias is None
-        else f"<{p.name}:{by_name[p.name.casefold()]:g}>"
-        for p in prompt.pieces
-    )
 
 
 def _check_range(what: str, value: float | None, low: float, high: float) -> None:

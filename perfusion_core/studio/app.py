@@ -19,7 +19,7 @@ from perfusion_core.studio.settings import Settings, keep_private
 from perfusion_core.studio.teaching.staging import Staging
 
 if TYPE_CHECKING:
-    from perfusion_core.model.base import BaseModel
+    from perfusion_core.model.base import Base
     from perfusion_core.model.listing import BaseListing
     from perfusion_core.sampling.request import GenerationRequest
     from perfusion_core.studio.teaching.run import TeachRequest
@@ -178,7 +178,7 @@ class Studio:
         )
 
     @property
-    def base(self) -> BaseModel | None:
+    def base(self) -> Base | None:
         """The base model in memory, if one is."""
         return self.bases.current
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -16,7 +14,7 @@ from perfusion_core.studio.settings import Settings
 
 if TYPE_CHECKING:
     from perfusion_core.evaluation import Scorer
-    from perfusion_core.model.base import BaseModel
+    from perfusion_core.model.base import Base
     from perfusion_core.model.listing import BaseListing
     from perfusion_core.model.statistics import CovarianceStats
 
@@ -31,7 +29,7 @@ class Missing:
 class LoadedBase:
     """A base model and its companions, each loaded when it is first needed."""
 
-    def __init__(self, base: BaseModel, settings: Settings) -> None:
+    def __init__(self, base: Base, settings: Settings) -> None:
         self.base = base
         self.settings = settings
 
@@ -91,8 +89,10 @@ class Bases:
                 return self._current[1]
             with self._borrowing:
                 self._current = None
-            _free_memory()
             from perfusion_core.model.base import load_base
+            from perfusion_core.model.memory import release_memory
+
+            release_memory()
 
             base = load_base(
                 wanted,
@@ -116,7 +116,7 @@ class Bases:
             yield held[1] if held is not None and held[0] == wanted else None
 
     @property
-    def current(self) -> BaseModel | None:
+    def current(self) -> Base | None:
         """The base in memory, if one is."""
         held = self._current
         return held[1].base if held is not None else None
@@ -138,10 +138,3 @@ def _or_missing(load: Any) -> Any:
         return load()
     except PerfusionError as error:
         return Missing(str(error))
-
-
-def _free_memory() -> None:
-    gc.collect()
-    torch: Any = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from statistics import harmonic_mean
 from typing import Literal, Protocol
 
 from PIL import Image
@@ -44,10 +45,8 @@ class Scored:
 
     @property
     def harmonic(self) -> float:
-        """2ab / (a + b); 0 when either is not positive, so that no checkpoint wins by one score alone."""
-        if self.image <= 0 or self.text <= 0:
-            return 0.0
-        return 2 * self.image * self.text / (self.image + self.text)
+        """The harmonic mean; 0 when a score is not positive: no checkpoint wins by one score alone."""
+        return harmonic_mean((max(0.0, self.image), max(0.0, self.text)))
 
 
 @dataclass

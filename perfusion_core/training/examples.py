@@ -16,7 +16,7 @@ from perfusion_core.training.photos import Photo
 from perfusion_core.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from perfusion_core.model.base import BaseModel
+    from perfusion_core.model.base import Base
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,7 @@ class Batch:
 
 
 @torch.no_grad()
-def encode_examples(
-    base: BaseModel, photos: Sequence[Photo], masks: Sequence[Any], recipe: Recipe
-) -> Examples:
+def encode_examples(base: Base, photos: Sequence[Photo], masks: Sequence[Any], recipe: Recipe) -> Examples:
     """Encode every photo once, and its mirror image where the recipe flips; masks go to the latent grid."""
     side = (recipe.resolution, recipe.resolution)
     pixels = torch.stack([_pixels(photo.image.resize(side, Image.Resampling.LANCZOS)) for photo in photos])
@@ -136,7 +134,9 @@ def _pixels(image: Image.Image) -> Tensor:
 
 def _latent(vae: Any, pixels: Tensor) -> Tensor:
     """The mean of the encoder's distribution: its spread is far below what one sees. Shape: (1, C, h, w)."""
-    mean = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist.mode().float()
+    encoded = vae.encode(pixels.to(vae.device, vae.dtype))
+    # A tiny autoencoder gives latents and no distribution.
+    mean = (encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()).float()
     shift = getattr(vae.config, "shift_factor", None) or 0.0
     return (mean - shift) * vae.config.scaling_factor
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from perfusion_core.concept import Concept, ConceptMetadata
+from perfusion_core.edit.choices import DEFAULT_BIAS
 from perfusion_core.edit.gate import similarity
 from perfusion_core.errors import TrainingError
 from perfusion_core.model.describe import cross_attentions
@@ -17,7 +18,7 @@ from perfusion_core.model.text import PromptEncoding
 from perfusion_core.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from perfusion_core.model.base import BaseModel
+    from perfusion_core.model.base import Base
     from perfusion_core.model.statistics import CovarianceStats
     from perfusion_core.model.text import PromptEncoder
 
@@ -81,7 +82,7 @@ class Learned:
 
 @torch.no_grad()
 def begin(
-    base: BaseModel,
+    base: Base,
     encoder: PromptEncoder,
     name: str,
     superclass: str,
@@ -145,7 +146,7 @@ def concept_of(
     learned: Learned,
     target_input: Tensor,
     token_similarity: float,
-    base: BaseModel,
+    base: Base,
     covariance: CovarianceStats,
     recipe: Recipe,
     created_at: str,
@@ -160,7 +161,7 @@ def concept_of(
         prediction_type=base.description.prediction_type,
         recipe=recipe.to_dict(),
         scores={},
-        bias=dict(RECOMMENDED_BIAS),
+        bias=dict(DEFAULT_BIAS),  # until the front of this very concept has been measured
         temperature=recipe.inference_temperature,
         removal=recipe.removal,
         token_similarity=token_similarity,
@@ -175,9 +176,6 @@ def concept_of(
         values=learned.values,
         keys=learned.keys,
     )
-
-
-RECOMMENDED_BIAS = {"local": 0.68, "global": 0.5}  # until the front of this very concept has been measured
 
 
 def _mean_similarity(target_input: Tensor, tokens: Tensor, inverse_covariance: Tensor) -> float:

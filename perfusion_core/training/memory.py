@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -11,33 +10,34 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate.utils.memory import should_reduce_batch_size
 
 from perfusion_core.errors import TrainingError
+from perfusion_core.model.memory import is_out_of_memory, release_memory
+from perfusion_core.model.quiet import quiet_libraries
 from perfusion_core.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from perfusion_core.model.base import BaseModel
+    from perfusion_core.model.base import Base
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-_MEMORY_WORDS = ("out of memory", "not enough memory", "cannot allocate memory")  # as some drivers say it
 
 
-def precision_for(base: BaseModel, recipe: Recipe) -> torch.dtype:
-    """What the denoiser computes in. "auto": bfloat16 or else float16 on CUDA, float32 elsewhere.
+def precision_for(base: Base, recipe: Recipe) -> torch.dtype:
+    """What the denoiser computes in, whatever it is loaded in.
 
-    A base that is loaded in half precision computes in that, whatever the recipe says.
+    "auto" is the precision of a base that is loaded in half, else bfloat16 or float16 on CUDA and float32
+    elsewhere.
     """
-    if base.unet.dtype != torch.float32:
-        return base.unet.dtype
     if recipe.precision != "auto":
         return _DTYPES[recipe.precision]
+    if base.unet.dtype != torch.float32:
+        return base.unet.dtype
     if base.device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     return torch.float32
 
 
-def autocast(base: BaseModel, recipe: Recipe) -> AbstractContextManager[Any]:
+def autocast(base: Base, recipe: Recipe) -> AbstractContextManager[Any]:
     """The denoiser's precision as a context; what is learned stays in float32."""
     dtype = precision_for(base, recipe)
     if dtype == torch.float32:
@@ -46,7 +46,26 @@ def autocast(base: BaseModel, recipe: Recipe) -> AbstractContextManager[Any]:
 
 
 @contextmanager
-def checkpointed(base: BaseModel, recipe: Recipe) -> Iterator[None]:
+def full_precision(base: Base, recipe: Recipe) -> Iterator[None]:
+    """The denoiser's weights in float32 where the recipe computes in that, afterwards as they were.
+
+    Half-precision numbers are float32 numbers too, so that going there and back changes no bit.
+    """
+    loaded_in = base.unet.dtype
+    if loaded_in == torch.float32 or precision_for(base, recipe) != torch.float32:
+        yield
+        return
+    with quiet_libraries():
+        base.unet.to(torch.float32)
+    try:
+        yield
+    finally:
+        with quiet_libraries():
+            base.unet.to(loaded_in)
+
+
+@contextmanager
+def checkpointed(base: Base, recipe: Recipe) -> Iterator[None]:
     """Gradient checkpointing in the denoiser, where the recipe asks for it, and afterwards as it was."""
     if not recipe.gradient_checkpointing:
         yield
@@ -72,23 +91,8 @@ def memory_explained(recipe: Recipe, run_dir: Path) -> Iterator[None]:
         traceback.clear_frames(error.__traceback__)  # the failed step's tensors hang on its frames
         found = True
     if found:
-        free_memory()
+        release_memory()
         raise TrainingError(_out_of_memory(recipe, run_dir))
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error is one of the several ways torch and Python say that memory ran out."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    if isinstance(error, Exception) and should_reduce_batch_size(error):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _MEMORY_WORDS)
-
-
-def free_memory() -> None:
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def _out_of_memory(recipe: Recipe, run_dir: Path) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Protocol, get_args
 
-from perfusion_core.edit.removal import Removal
+from perfusion_core.edit.choices import Removal
 from perfusion_core.errors import TrainingError
+from perfusion_core.training.batch_size import fit
 
 Keys = Literal["locked", "trained"]
 Masks = Literal["auto", "none", "given"]
@@ -54,6 +55,8 @@ class Description(Protocol):
     def text_width(self) -> int: ...
     @property
     def image_size(self) -> int: ...
+    @property
+    def distilled(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,8 @@ class Recipe:
     training; inference_temperature: the gate's temperature stored for drawing. keys "trained" learns o*_K
     too (the paper's ablation). resolution in pixels. flip: also learn from mirrored photos (off for
     subjects whose sides differ). checkpoint_every: steps between checkpoints, each scored on
-    `validation_prompts` drawn in `validation_steps` denoising steps.
+    `validation_prompts` generated in `validation_steps` denoising steps at `validation_guidance` (None: the
+    base's own).
     """
 
     steps: int = 400
@@ -91,6 +95,7 @@ class Recipe:
     templates: tuple[str, ...] = TEMPLATES
     validation_prompts: tuple[str, ...] = VALIDATION_PROMPTS
     validation_steps: int = 20
+    validation_guidance: float | None = None
     precision: Precision = "auto"
     gradient_checkpointing: bool = False
 
@@ -101,20 +106,27 @@ class Recipe:
         memory: float | None = None,
         *,
         pace: Pace = "balanced",
+        full_precision: bool = False,
         **overrides: Any,
     ) -> Recipe:
         """The settings measured for this kind of base.
 
-        `memory` is what the device has free, in GB; None means enough. At the pace "quick" it takes half the
-        steps. `overrides` replace single settings. Where `steps` alone differ, the decay of i* follows, so
-        that i* forgets the superclass just as well. Raises TrainingError for a setting that does not exist or
-        cannot be.
+        `memory` is what the device has free beside the weights, in GiB; None means enough. `full_precision`:
+        the denoiser computes in float32. At the pace "quick" it takes half the steps. `overrides` replace
+        single settings. Where `steps` alone differ, the decay of i* follows, so that i* forgets the
+        superclass just as well. Raises TrainingError for a setting that does not exist or cannot be.
         """
         unknown = sorted(set(overrides) - {field.name for field in fields(cls)})
         if unknown:
             raise TrainingError(f"There is no setting {unknown[0]!r}. Settings are: {', '.join(_names())}.")
         small = description.text_width < SMALL_TEXT_WIDTH
-        settings = dict(POCKET) if small else dict(STABLE_DIFFUSION) | _fitting(memory)
+        settings = dict(POCKET) if small else dict(STABLE_DIFFUSION)
+        if description.distilled:
+            settings["validation_steps"] = FEW_STEPS
+        if memory is not None and not small:
+            resolution = overrides.get("resolution", description.image_size)
+            found = fit(memory, resolution, settings["batch_size"], full_precision=full_precision)
+            settings |= found._asdict()
         steps = -(-settings["steps"] // 2) if pace == "quick" else settings["steps"]
         chosen: dict[str, Any] = settings | {"resolution": description.image_size, "steps": steps} | overrides
         recipe = cls(**chosen).validated()
@@ -127,6 +139,8 @@ class Recipe:
         """Itself, or a TrainingError that names the setting and what it may be."""
         for name, low, high in _RANGES:
             value = getattr(self, name)
+            if value is None and name == "validation_guidance":
+                continue
             whole = name in _WHOLE
             if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
                 raise TrainingError(f"{name} must be a {'whole ' if whole else ''}number, not {value!r}.")
@@ -158,7 +172,8 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Setting]:
         """Plain settings for a concept file; lists of prompts become one line of text."""
-        return {k: _JOINT.join(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        return {k: _JOINT.join(v) if isinstance(v, tuple) else v for k, v in given.items()}
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Recipe:
@@ -205,18 +220,9 @@ POCKET: dict[str, Any] = {
     "validation_steps": 8,
 }
 
+FEW_STEPS = 4  # in which a distilled base (SD-Turbo, LCM) makes an image
+
 SMALL_TEXT_WIDTH = 512  # Stable Diffusion's encoders are 768 and 1024 wide, the bundled one 192
-
-
-def _fitting(memory: float | None) -> dict[str, Any]:
-    """The same sixteen examples a step, in as many parts as the memory (GB) asks for."""
-    if memory is None or memory >= 24:
-        return {}
-    if memory >= 12:
-        return {"batch_size": 4, "accumulation": 4}
-    if memory >= 8:
-        return {"batch_size": 2, "accumulation": 8, "gradient_checkpointing": True}
-    return {"batch_size": 1, "accumulation": 16, "gradient_checkpointing": True}
 
 
 _RANGES: tuple[tuple[str, float, float], ...] = (
@@ -235,6 +241,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("seed", 0, 2**63 - 1),
     ("checkpoint_every", 1, 10_000),
     ("validation_steps", 1, 1000),
+    ("validation_guidance", 0.0, 100.0),
 )
 _WHOLE = frozenset(
     {

@@ -27,7 +27,7 @@ from perfusion_core.training.photos import Photo
 from perfusion_core.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from perfusion_core.model.base import BaseModel
+    from perfusion_core.model.base import Base
     from perfusion_core.model.statistics import CovarianceStats
 
 CHECKPOINT = "checkpoint.pt"
@@ -136,7 +136,7 @@ def restore(state: RunState, run_dir: Path) -> bool:
 
 
 def identity_of(
-    base: BaseModel,
+    base: Base,
     covariance: CovarianceStats,
     name: str,
     superclass: str,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 
@@ -17,7 +18,7 @@ from perfusion_core.training.memory import autocast
 from perfusion_core.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from perfusion_core.model.base import BaseModel
+    from perfusion_core.model.base import Base
 
 
 class NoiseSchedule:
@@ -26,33 +27,31 @@ class NoiseSchedule:
     Raises TrainingError for a kind of prediction that cannot be taught.
     """
 
-    def __init__(self, base: BaseModel) -> None:
+    def __init__(self, base: Base) -> None:
         scheduler: Any = base.scheduler
         self.prediction_type = str(getattr(scheduler.config, "prediction_type", "epsilon"))
-        signal: Tensor | None = getattr(scheduler, "alphas_cumprod", None)
-        if signal is None or self.prediction_type not in ("epsilon", "v_prediction"):
+        known = hasattr(scheduler, "alphas_cumprod")
+        if not known or self.prediction_type not in ("epsilon", "v_prediction"):
             raise TrainingError(
                 f"{base.id} predicts “{self.prediction_type}”, which cannot be taught yet. "
                 "Use a base that predicts epsilon or v_prediction, such as Stable Diffusion 1.5 or 2.1."
             )
-        self._signal = signal.to(base.device, torch.float32)  # ᾱ of every timestep
+        self._ddpm: Any = DDPMScheduler.from_config(scheduler.config)
 
     @property
     def timesteps(self) -> int:
-        return len(self._signal)
+        return int(self._ddpm.config.num_train_timesteps)
 
     def noised(self, part: Batch) -> tuple[Tensor, Tensor]:
         """The noisy latents and what the base is to predict from them. Shape: (b, C, h, w) each."""
-        signal = self._signal[part.timesteps].view(-1, 1, 1, 1)
-        clean, dirt = signal.sqrt(), (1 - signal).sqrt()
-        noisy = clean * part.latents + dirt * part.noise
+        noisy = self._ddpm.add_noise(part.latents, part.noise, part.timesteps)
         if self.prediction_type == "v_prediction":
-            return noisy, clean * part.noise - dirt * part.latents
+            return noisy, self._ddpm.get_velocity(part.latents, part.noise, part.timesteps)
         return noisy, part.noise
 
 
 def gather_gradients(
-    base: BaseModel,
+    base: Base,
     learned: Learned,
     encoding: Tensor,
     batch: Batch,

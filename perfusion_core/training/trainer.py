@@ -22,7 +22,13 @@ from perfusion_core.training.clarity import clarity_loss, pick_contexts
 from perfusion_core.training.events import Kind, Preview, Score, Scored, Stopped, TrainEvent
 from perfusion_core.training.examples import draw, encode_examples, first_prompts
 from perfusion_core.training.learned import begin, concept_of, concept_tokens, settled
-from perfusion_core.training.memory import Clock, checkpointed, memory_explained, precision_for
+from perfusion_core.training.memory import (
+    Clock,
+    checkpointed,
+    full_precision,
+    memory_explained,
+    precision_for,
+)
 from perfusion_core.training.photos import Photo
 from perfusion_core.training.recipe import Recipe
 from perfusion_core.training.run_checkpoint import (
@@ -36,12 +42,12 @@ from perfusion_core.training.run_checkpoint import (
 from perfusion_core.training.step import NoiseSchedule, gather_gradients, optimizer_for, set_rates
 
 if TYPE_CHECKING:
-    from perfusion_core.model.base import BaseModel
+    from perfusion_core.model.base import Base
     from perfusion_core.model.statistics import CovarianceStats
 
 
 def train(
-    base: BaseModel,
+    base: Base,
     photos: Sequence[Photo],
     masks: Sequence[Any],
     name: str,
@@ -136,7 +142,7 @@ def train(
                 return
 
             # One optimizer step.
-            with clock.step(), torch.enable_grad(), checkpointed(base, recipe):
+            with clock.step(), torch.enable_grad(), full_precision(base, recipe), checkpointed(base, recipe):
                 batch = draw(examples, recipe, placeholder, schedule.timesteps, generator)
                 contexts = pick_contexts(placeholder, generator) if recipe.clarity else ()
                 # The distinct templates, each once.
@@ -172,7 +178,7 @@ def train(
         yield event("done", concept=chosen, scores=state.best_scores, best_step=best_step)
 
 
-def _require_sound(base: BaseModel, photos: Sequence[Photo], masks: Sequence[Any], recipe: Recipe) -> None:
+def _require_sound(base: Base, photos: Sequence[Photo], masks: Sequence[Any], recipe: Recipe) -> None:
     if not photos:
         raise TrainingError("There are no photos to learn from. Add one to eight photos of the subject.")
     if len(photos) != len(masks):

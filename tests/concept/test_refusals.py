@@ -430,3 +430,18 @@ def test_any_value_anywhere_in_header_or_description_gives_a_refusal_or_a_sound_
 def test_random_bytes_are_refused(content: bytes) -> None:
     with pytest.raises(ConceptError):
         concept_from_bytes(content)
+
+
+@pytest.mark.parametrize("length", [0.0, 1e-30, 1e-5])
+def test_a_target_input_of_almost_no_length_is_refused_with_the_right_reason(
+    make_concept: Callable[..., Concept], length: float
+) -> None:
+    concept = make_concept()
+    direction = concept.target_input / concept.target_input.norm()
+    with pytest.raises(ConceptError, match="target_input is zero or nearly so"):
+        replace(concept, target_input=direction * length)
+    header, data = split(concept_bytes(concept))
+    start, end = header["target_input"]["data_offsets"]
+    faint = (direction * length).numpy().astype("<f4").tobytes()
+    with pytest.raises(ConceptError, match=r"was refused: .*target_input is zero or nearly so"):
+        concept_from_bytes(join(header, data[:start] + faint + data[end:]))

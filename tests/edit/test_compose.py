@@ -7,8 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from perfusion_core.edit.choices import Removal
 from perfusion_core.edit.compose import EditCoefficients, apply_edit, coefficients
-from perfusion_core.edit.gate import Removal, edit, similarity
+from perfusion_core.edit.gate import edit, similarity
 from perfusion_core.errors import ConceptError
 
 WIDTH, OUTPUT = 16, 6

@@ -18,7 +18,7 @@ from PIL import Image
 
 from perfusion_core.errors import ConceptError, PromptError
 from perfusion_core.model.applied import applied
-from perfusion_core.model.base import BaseModel
+from perfusion_core.model.base import Base
 
 PLAIN, TAUGHT = "a photo of a dog on the beach", "a photo of a <biscuit> on the beach"
 
@@ -34,15 +34,15 @@ def biscuit(tiny_base: Any, make_concept: Any) -> Any:
     return make_concept(tiny_base)
 
 
-def assert_untouched(base: BaseModel, before: dict[str, Any]) -> None:
+def assert_untouched(base: Base, before: dict[str, Any]) -> None:
     pipe = base.pipeline
-    assert "encode_prompt" not in vars(pipe)
+    assert not {"encode_prompt", "maybe_free_model_hooks"} & set(vars(pipe))
     assert state_of(base)["shown"] == before["shown"]
     assert all(torch.equal(a, b) for a, b in zip(before["weights"], state_of(base)["weights"], strict=True))
     assert np.array_equal(draw(pipe), before["image"])
 
 
-def state_of(base: BaseModel) -> dict[str, Any]:
+def state_of(base: Base) -> dict[str, Any]:
     modules = (base.unet, base.text_encoder, base.vae)
     return {
         "shown": [repr(module) for module in modules] + [len(base.tokenizer)],
@@ -148,9 +148,16 @@ def test_without_guidance_there_are_positive_rows_only(
     tiny_base: Any, biscuit: Any, tiny_covariance: Any
 ) -> None:
     with applied(tiny_base.pipeline, [biscuit], inverse_covariance=tiny_covariance) as conditioning:
-        draw(tiny_base.pipeline, TAUGHT, guidance_scale=1.0, num_images_per_prompt=3)
-        assert conditioning.injection.context is not None
-        assert conditioning.injection.context.rows == 3
+        contexts: list[Any] = []
+
+        def look(*_: Any) -> dict[str, Any]:
+            contexts.append(conditioning.injection.context)
+            return {}
+
+        options = {"guidance_scale": 1.0, "num_images_per_prompt": 3, "callback_on_step_end": look}
+        draw(tiny_base.pipeline, TAUGHT, **options)
+        assert contexts[-1] is not None
+        assert contexts[-1].rows == 3
 
 
 @pytest.mark.parametrize("kind", [StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline])
@@ -169,7 +176,7 @@ def test_pipelines_that_start_from_an_image_work(
     assert np.array_equal(draw(pipe, **start), plain)
 
 
-def with_lora(base: BaseModel) -> None:
+def with_lora(base: Base) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(7)
         base.unet.add_adapter(
@@ -295,7 +302,7 @@ def test_several_prompts_share_a_call(tiny_base: Any, biscuit: Any, tiny_covaria
 def test_the_denoiser_may_have_another_precision_than_the_text_encoder(
     tiny_pipe: Any, make_concept: Any, tiny_covariance: Any
 ) -> None:
-    base = BaseModel("tiny", tiny_pipe, dtype=torch.bfloat16)
+    base = Base("tiny", tiny_pipe, dtype=torch.bfloat16)
     assert base.text_encoder.dtype == torch.float32
     with applied(base.pipeline, [make_concept(base)], inverse_covariance=tiny_covariance):
         assert np.isfinite(draw(base.pipeline, TAUGHT)).all()

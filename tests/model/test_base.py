@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from perfusion_core.errors import BaseModelError
-from perfusion_core.model.base import BaseModel, load_base
+from perfusion_core.model.base import Base, load_base
 from perfusion_core.model.fingerprint import base_fingerprint, text_fingerprint
 from perfusion_core.model.listing import available_bases
 from tests.tiny_model import save_tiny_base, tiny_pipeline
@@ -52,11 +52,11 @@ def test_the_text_encoder_stays_in_full_precision(tiny_folder: Path) -> None:
 
 def test_one_model_has_one_fingerprint_whatever_its_precision(tmp_path: Path) -> None:
     pipe = tiny_pipeline()
-    full = BaseModel("full", tiny_pipeline())
+    full = Base("full", tiny_pipeline())
     pipe.to(torch.float16).save_pretrained(tmp_path / "half")
     half = load_base(tmp_path / "half", device="cpu")
     assert (half.fingerprint, half.text_fingerprint) == (full.fingerprint, full.text_fingerprint)
-    small = BaseModel("small", tiny_pipeline(), dtype=torch.bfloat16)
+    small = Base("small", tiny_pipeline(), dtype=torch.bfloat16)
     assert small.fingerprint == full.fingerprint
 
 
@@ -137,7 +137,7 @@ def test_truncated_weights_are_refused(folder: Path) -> None:
 def test_an_inpainting_denoiser_is_refused(tiny_pipe: Any) -> None:
     tiny_pipe.unet.register_to_config(in_channels=9)
     with pytest.raises(BaseModelError, match="inpainting or editing model"):
-        BaseModel("x", tiny_pipe)
+        Base("x", tiny_pipe)
 
 
 @pytest.mark.parametrize("suffix", [".ckpt", ".pt", ".bin"])
@@ -215,3 +215,41 @@ def test_loading_leaves_the_libraries_messages_as_they_were(tmp_path: Path) -> N
     before = logging.get_verbosity(), logging.is_progress_bar_enabled()
     load_base(save_tiny_base(tmp_path / "tiny"), device="cpu")
     assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == before
+
+
+def test_a_folder_of_half_precision_files_only_is_loaded(tmp_path: Path) -> None:
+    pipe = tiny_pipeline()
+    pipe.to(torch.float16).save_pretrained(tmp_path / "half", variant="fp16")
+    assert not list((tmp_path / "half").rglob("diffusion_pytorch_model.safetensors"))
+    base = load_base(tmp_path / "half", device="cpu")
+    assert base.fingerprint == Base("full", tiny_pipeline()).fingerprint
+
+
+def test_a_cached_hub_model_of_half_precision_files_only_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    repository = tmp_path / "models--someone--half"
+    tiny_pipeline().to(torch.float16).save_pretrained(repository / "snapshots" / "abc", variant="fp16")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("abc")
+    assert load_base("someone/half", device="cpu").id == "someone/half"
+
+
+@pytest.mark.parametrize(
+    ("name", "distilled"),
+    [("sd-turbo", "turbo"), ("SD_Turbo", "turbo"), ("dreamshaper-lcm", "lcm"), ("turbot-photos", None)],
+)
+def test_a_base_of_few_steps_is_known_by_its_name(name: str, distilled: str | None) -> None:
+    assert Base(name, tiny_pipeline()).description.distilled == distilled
+
+
+def test_a_consistency_model_is_known_by_its_configuration(tiny_pipe: Any) -> None:
+    from diffusers import LCMScheduler
+
+    tiny_pipe.scheduler = LCMScheduler.from_config(tiny_pipe.scheduler.config)
+    facts = Base("x", tiny_pipe).description
+    assert (facts.distilled, facts.guidance_embedded) == ("lcm", False)
+    tiny_pipe.unet.register_to_config(time_cond_proj_dim=8)
+    assert Base("x", tiny_pipe).description.guidance_embedded

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
@@ -12,6 +13,8 @@ from peft import LoraConfig
 
 import perfusion_core.model
 from perfusion_core.errors import BaseModelError
+from perfusion_core.model.applied import applied
+from perfusion_core.model.base import Base
 from perfusion_core.model.describe import cross_attentions, describe
 from perfusion_core.model.inject import inject
 
@@ -122,3 +125,91 @@ def test_pipelines_of_other_kinds_are_named(tiny_pipe: Any) -> None:
 
     with pytest.raises(BaseModelError, match="FluxPipeline is not supported yet"):
         describe(FluxPipeline())
+
+
+def only_cross_attention_unet(**changes: Any) -> UNet2DConditionModel:
+    """Blocks in which both attentions read the text, and others with a self-attention."""
+    settings: dict[str, Any] = {
+        "sample_size": 8,
+        "block_out_channels": (32, 64),
+        "layers_per_block": 1,
+        "down_block_types": ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        "cross_attention_dim": 32,
+        "attention_head_dim": 4,
+        "norm_num_groups": 8,
+        "only_cross_attention": (True, False),
+        "mid_block_only_cross_attention": False,
+    }
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        return UNet2DConditionModel(**{**settings, **changes}).eval().requires_grad_(False)
+
+
+def test_both_attentions_of_a_block_that_only_reads_the_text_are_found() -> None:
+    found = list(cross_attentions(only_cross_attention_unet()))
+    # 32 channels in the outer blocks: there a self-attention would have the very widths of the text.
+    first = [path for path in found if "attn1" in path]
+    assert first == [
+        "down_blocks.0.attentions.0.transformer_blocks.0.attn1",
+        "up_blocks.1.attentions.0.transformer_blocks.0.attn1",
+        "up_blocks.1.attentions.1.transformer_blocks.0.attn1",
+    ]
+    assert len([path for path in found if "attn2" in path]) == 7
+    widths_alike = only_cross_attention_unet(only_cross_attention=False)
+    assert not any("attn1" in path for path in cross_attentions(widths_alike))
+
+
+def test_a_second_attention_that_reads_the_image_again_is_left_alone() -> None:
+    from diffusers.models.attention import BasicTransformerBlock
+
+    twice = torch.nn.ModuleDict(
+        {"block": BasicTransformerBlock(32, 4, 8, cross_attention_dim=32, double_self_attention=True)}
+    )
+    assert cross_attentions(twice) == {}
+
+
+@pytest.mark.parametrize("lock", ["local", "global"])
+def test_a_concept_acts_through_every_projection_that_reads_the_text(
+    tiny_pipe: Any, make_concept: Any, tiny_covariance: Any, lock: Any
+) -> None:
+    tiny_pipe.register_modules(unet=only_cross_attention_unet())
+    base = Base("only-cross", tiny_pipe)
+    concept = make_concept(base)
+    assert len(concept.values) == 10
+
+    def made(prompt: str) -> Any:
+        options = {"num_inference_steps": 2, "output_type": "np"}
+        return tiny_pipe(prompt, generator=torch.Generator().manual_seed(0), **options).images
+
+    plain = made("a photo of a dog")
+    with applied(tiny_pipe, [concept], lock=lock, inverse_covariance=tiny_covariance) as conditioning:
+        called: set[str] = set()
+        for projection in conditioning.injection.projections:
+            projection.register_forward_hook(
+                lambda module, _i, _o: called.add(f"{module.path}.{module.role}")
+            )
+        taught = made("a photo of a <biscuit>")
+    assert len(called) == 20
+    assert not np.allclose(taught, plain, atol=1e-3)
+    assert np.array_equal(made("a photo of a dog"), plain)
+
+
+@pytest.mark.parametrize("change", ["cross_attention_norm", "encoder_hid_dim"])
+def test_a_base_that_changes_encodings_on_the_way_to_its_projections_is_refused(
+    tiny_pipe: Any, change: str
+) -> None:
+    settings: dict[str, Any] = {
+        "cross_attention_norm": {
+            "cross_attention_norm": "layer_norm",
+            "down_block_types": DOWN,
+            "up_block_types": UP,
+        },
+        "encoder_hid_dim": {"encoder_hid_dim": 32, "encoder_hid_dim_type": "text_proj"},
+    }[change]
+    tiny_pipe.register_modules(unet=only_cross_attention_unet(only_cross_attention=False, **settings))
+    with pytest.raises(BaseModelError, match="changes the text's encodings"):
+        describe(tiny_pipe)
+
+
+DOWN, UP = ("SimpleCrossAttnDownBlock2D", "DownBlock2D"), ("UpBlock2D", "SimpleCrossAttnUpBlock2D")

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from perfusion_core.edit.gate import Removal, edit
+from perfusion_core.edit.choices import Removal
+from perfusion_core.edit.gate import edit
 from perfusion_core.errors import ConceptError, PerfusionError
 from perfusion_core.model.describe import cross_attentions
 from perfusion_core.model.inject import EditedProjection, Injection, inject

@@ -7,14 +7,7 @@ import pytest
 import torch
 
 from perfusion_core.errors import PromptError
-from perfusion_core.model.text import (
-    Mention,
-    PromptEncoder,
-    mentions,
-    parse_prompt,
-    plain_text,
-    superclass_check,
-)
+from perfusion_core.model.text import PromptEncoder, superclass_tokens
 
 
 @dataclass
@@ -31,30 +24,6 @@ def encoder(tiny_pipe: Any) -> PromptEncoder:
 @pytest.fixture
 def biscuit() -> Words:
     return Words(torch.randn(32, generator=torch.Generator().manual_seed(1)))
-
-
-def test_a_prompt_is_split_around_its_placeholders() -> None:
-    pieces = parse_prompt("my <Biscuit:0.6>, and <mug>!").pieces
-    expected = ("my ", Mention("Biscuit", 0.6, "<Biscuit:0.6>"), ", and ", Mention("mug", None, "<mug>"), "!")
-    assert pieces == expected
-
-
-def test_text_that_only_looks_like_a_placeholder_stays_text() -> None:
-    assert parse_prompt("a < b > c <> 3<4").pieces == ("a < b > c <> 3<4",)
-
-
-def test_a_name_in_another_script_is_a_placeholder() -> None:
-    assert [mention.name for mention in mentions("фото <печенье> и <犬_2>")] == ["печенье", "犬_2"]
-
-
-@pytest.mark.parametrize("written", ["<biscuit:>", "<biscuit:much>", "<biscuit:nan>", "<biscuit:1e9>"])
-def test_a_bias_that_is_no_sensible_number_is_refused(written: str) -> None:
-    with pytest.raises(PromptError, match=r"<biscuit:0\.6>"):
-        parse_prompt(f"a {written}")
-
-
-def test_plain_text_has_the_superclass_in_the_placeholders_place() -> None:
-    assert plain_text("a <Mug:0.5> by <x>", {"mug": "cup"}) == "a cup by <x>"
 
 
 def test_without_placeholders_the_encoding_is_the_pipelines_own(
@@ -140,7 +109,7 @@ def test_equal_prompts_are_run_once(encoder: PromptEncoder, biscuit: Words) -> N
 
 def test_a_superclass_of_several_tokens_takes_one_position(encoder: PromptEncoder, biscuit: Words) -> None:
     long = Words(biscuit.embedding, "poodle")
-    assert len(superclass_check(encoder.tokenizer, "poodle")) > 1
+    assert len(superclass_tokens(encoder.tokenizer, "poodle")) > 1
     found = encoder.encode(["a photo of a <biscuit> on the beach"], {"biscuit": long})
     assert found.positions == [{"biscuit": [5]}]
     table = encoder.text_encoder.get_input_embeddings().weight
@@ -180,7 +149,7 @@ def test_one_concept_has_one_bias_in_a_prompt(encoder: PromptEncoder, biscuit: W
 
 def test_an_empty_superclass_is_refused(encoder: PromptEncoder) -> None:
     with pytest.raises(PromptError, match="superclass is empty"):
-        superclass_check(encoder.tokenizer, " ")
+        superclass_tokens(encoder.tokenizer, " ")
 
 
 def test_gradients_reach_the_embedding_and_nothing_else(encoder: PromptEncoder) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 
 from perfusion_core.model.statistics import CovarianceStats
@@ -53,3 +54,18 @@ def test_a_closed_gate_acts_nowhere(tiny_base: Any, make_concept: Any, tiny_cova
         _made(tiny_base, concepts, covariance, biases={"biscuit": 3.0, "mug": 0.3})
     biscuit, mug = watcher.total.sum(dim=(1, 2))
     assert biscuit < 0.05 * mug
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(264, 384), (520, 768), (72, 64), (64, 200), (88, 104), (136, 72)]
+)
+def test_every_size_of_whole_latent_pixels_gets_its_maps(
+    tiny_base: Any, make_concept: Any, tiny_covariance: torch.Tensor, width: int, height: int
+) -> None:
+    covariance = CovarianceStats(tiny_covariance, "tiny", 1.0)
+    concepts = {"biscuit": make_concept(tiny_base)}
+    request = GenerationRequest("a photo of <biscuit>", steps=1, width=width, height=height)
+    recipe = generate(tiny_base, concepts, request, covariance=covariance).images[0].recipe
+    maps = acting_maps(tiny_base, concepts, recipe, covariance=covariance)
+    assert maps["biscuit"].shape == (height // 8, width // 8)
+    assert float(maps["biscuit"].max()) == 1.0

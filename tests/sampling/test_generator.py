@@ -9,6 +9,8 @@ import torch
 from PIL import Image
 
 from perfusion_core.errors import PerfusionError, PromptError
+from perfusion_core.model.base import Base
+from perfusion_core.model.schedulers import make_scheduler
 from perfusion_core.sampling.generator import draw, front, generate, grid
 from perfusion_core.sampling.repeat import repeat
 from perfusion_core.sampling.request import GenerationRequest, Row
@@ -273,3 +275,52 @@ def test_rows_with_prompts_of_their_own_show_what_single_images_show(tiny_base, 
 def test_a_row_may_not_name_a_concept_that_the_request_does_not(tiny_base, concepts, covariance) -> None:
     with pytest.raises(PromptError, match="<mug>"):
         draw(tiny_base, concepts, ask(), [Row(1, {}, "a <mug>")], covariance=covariance)
+
+
+def test_a_concept_named_in_the_negative_prompt_alone_takes_part_and_is_in_the_recipe(
+    tiny_base, concepts, covariance
+) -> None:
+    def made(negative: str) -> Any:
+        request = ask("a photo of a dog", negative_prompt=negative)
+        return generate(tiny_base, concepts, request, covariance=covariance)
+
+    plain, named, numbered = made("a cup"), made("a <mug>"), made("a <mug:0.3>")
+    assert len({bits(m.images[0].image) for m in (plain, named, numbered)}) == 3
+    assert [(c.name, c.bias) for c in numbered.images[0].recipe.concepts] == [("mug", 0.3)]
+    assert [(c.name, c.bias) for c in named.images[0].recipe.concepts] == [("mug", 0.68)]
+    assert not any("names no concept" in warning for warning in named.warnings)
+    again = repeat(tiny_base, concepts, numbered.images[0].recipe, covariance=covariance)
+    assert bits(again.images[0].image) == bits(numbered.images[0].image)
+    with pytest.raises(PromptError, match="<cat> is not a known concept"):
+        made("a <cat>")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("sd-turbo", ("euler", 4, 0.0)), ("lcm-dreamshaper", ("lcm", 4, 1.0)), ("tiny", ("ddim", 20, 3.0))],
+)
+def test_a_base_gets_the_steps_and_guidance_it_was_made_for(
+    tiny_pipe, make_concept, covariance, name: str, expected: tuple[str, int, float]
+) -> None:
+    base = Base(name, tiny_pipe)
+    request = GenerationRequest(PROMPT, seed=1)
+    made = generate(base, {"biscuit": make_concept(base)}, request, covariance=covariance).images[0]
+    assert (made.recipe.scheduler, made.recipe.steps, made.recipe.guidance) == expected
+    if name == "sd-turbo":
+        assert make_scheduler(base, "euler").config.timestep_spacing == "trailing"
+
+
+def test_memory_running_out_makes_smaller_batches_and_at_last_says_what_to_do(
+    tiny_base, concepts, covariance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[int] = []
+
+    def full(sample: torch.Tensor, *_: Any, **__: Any) -> Any:
+        rows.append(len(sample))
+        raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes.")
+
+    monkeypatch.setattr("perfusion_core.sampling.generator.images_together", lambda *_: 4)
+    monkeypatch.setattr(tiny_base.unet, "forward", full)
+    with pytest.raises(PerfusionError, match=r"one image of 64x64\. Make it smaller, or close .* memory\.$"):
+        generate(tiny_base, concepts, ask(count=4), covariance=covariance)
+    assert rows == [8, 4, 2]

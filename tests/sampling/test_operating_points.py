@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 
 from perfusion_core.errors import PerfusionError
 from perfusion_core.sampling.operating_points import (
-    DEFAULT_TEMPERATURE,
     LOCKS,
-    NAMED_POINTS,
     RANGES,
     bias_to_slider,
     default_bias,
@@ -43,7 +41,7 @@ def test_the_papers_interval_and_the_default_lie_inside_the_slider(lock: str) ->
 @pytest.mark.parametrize("lock", LOCKS)
 def test_the_sliders_ends_shut_and_open_the_concepts_own_gate(lock: str) -> None:
     def own_gate(fidelity: float) -> float:
-        return 1 / (1 + math.exp(-(1 - slider_to_bias(fidelity, lock)) / DEFAULT_TEMPERATURE))
+        return 1 / (1 + math.exp(-(1 - slider_to_bias(fidelity, lock)) / 0.15))
 
     assert own_gate(0.0) < 0.05
     assert own_gate(1.0) > 0.95
@@ -57,10 +55,6 @@ def test_the_global_lock_wants_lower_biases() -> None:
 def test_biases_beyond_the_slider_stop_at_its_ends() -> None:
     assert bias_to_slider(2.5) == 0.0
     assert bias_to_slider(-0.5) == 1.0
-
-
-def test_named_points_run_from_prompt_to_photos() -> None:
-    assert NAMED_POINTS["prompt"] < NAMED_POINTS["balanced"] < NAMED_POINTS["photos"]
 
 
 def test_a_front_runs_from_the_prompts_end_to_the_photos_end() -> None:

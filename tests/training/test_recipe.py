@@ -15,6 +15,7 @@ from perfusion_core.training.recipe import TEMPLATES, VALIDATION_PROMPTS, Recipe
 class Facts:
     text_width: int = 768
     image_size: int = 512
+    distilled: str | None = None
 
 
 def test_stable_diffusion_preset_is_the_papers_table() -> None:
@@ -28,15 +29,52 @@ def test_stable_diffusion_preset_is_the_papers_table() -> None:
     assert recipe.resolution == 512
 
 
-@pytest.mark.parametrize("memory", [4, 6, 8, 12, 16, 24, None])
-def test_memory_presets_keep_sixteen_examples_a_step(memory: float | None) -> None:
-    recipe = Recipe.preset(Facts(), memory)
+@pytest.mark.parametrize("memory", [0.1, 2, 4, 6, 8, 12, 16, 24, None])
+@pytest.mark.parametrize("size", [256, 512, 768])
+def test_memory_presets_keep_sixteen_examples_a_step(memory: float | None, size: int) -> None:
+    recipe = Recipe.preset(Facts(image_size=size), memory)
     assert recipe.batch_size * recipe.accumulation == 16
-    assert recipe.gradient_checkpointing == (memory is not None and memory < 12)
+
+
+@pytest.mark.parametrize(
+    ("memory", "resolution", "full_precision", "expected"),
+    [  # what is free beside the weights -> batch size, accumulation, checkpointing
+        (21.0, 512, False, (16, 1, False)),  # a 24 GB card
+        (9.0, 512, False, (8, 2, False)),  # a 12 GB card
+        (5.3, 512, False, (4, 4, False)),  # an 8 GB card
+        (5.9, 512, True, (2, 8, False)),
+        (2.5, 512, False, (1, 16, False)),
+        (1.8, 512, False, (1, 16, True)),
+        (0.5, 512, False, (1, 16, True)),
+        (10.5, 768, False, (4, 4, False)),  # measured: 8.6 for Stable Diffusion 2
+        (9.0, 768, False, (2, 8, False)),
+        (5.3, 256, False, (16, 1, False)),
+    ],
+)
+def test_batches_are_as_large_as_measured_activations_allow(
+    memory: float, resolution: int, full_precision: bool, expected: tuple[int, int, bool]
+) -> None:
+    recipe = Recipe.preset(Facts(), memory, resolution=resolution, full_precision=full_precision)
+    assert (recipe.batch_size, recipe.accumulation, recipe.gradient_checkpointing) == expected
+
+
+def test_a_batch_that_was_asked_for_stays_as_it_is() -> None:
+    recipe = Recipe.preset(Facts(), 2.0, batch_size=6, accumulation=2, gradient_checkpointing=False)
+    assert (recipe.batch_size, recipe.accumulation, recipe.gradient_checkpointing) == (6, 2, False)
+
+
+def test_a_base_of_few_steps_is_validated_in_few_and_guidance_can_be_set() -> None:
+    recipe = Recipe.preset(Facts(distilled="turbo"))
+    assert (recipe.validation_steps, recipe.validation_guidance) == (4, None)
+    assert "validation_guidance" not in recipe.to_dict()
+    asked = Recipe.preset(Facts(), validation_guidance=3)
+    assert Recipe.from_dict(asked.to_dict()).validation_guidance == 3
+    with pytest.raises(TrainingError, match="validation_guidance is -1"):
+        Recipe.preset(Facts(), validation_guidance=-1)
 
 
 def test_less_memory_never_asks_for_larger_batches() -> None:
-    sizes = [Recipe.preset(Facts(), memory).batch_size for memory in (6, 8, 12, 24)]
+    sizes = [Recipe.preset(Facts(), memory).batch_size for memory in (1, 2, 3, 6, 8, 12, 24)]
     assert sizes == sorted(sizes)
 
 

@@ -111,11 +111,10 @@ def test_the_target_is_what_the_base_predicts(lesson: Any, prediction: str) -> N
     examples = encode_examples(lesson.base, lesson.photos, lesson.masks, lesson.recipe)
     batch = draw(examples, lesson.recipe, "<biscuit>", schedule.timesteps, torch.Generator())
     noisy, target = schedule.noised(batch)
-    from diffusers import DDPMScheduler
-
-    oracle = DDPMScheduler.from_config(lesson.base.scheduler.config)
-    assert torch.allclose(noisy, oracle.add_noise(batch.latents, batch.noise, batch.timesteps), atol=1e-5)
-    velocity = oracle.get_velocity(batch.latents, batch.noise, batch.timesteps)
+    signal_scale = lesson.base.scheduler.alphas_cumprod[batch.timesteps].sqrt().view(-1, 1, 1, 1)
+    noise_scale = (1 - signal_scale**2).sqrt()
+    assert torch.allclose(noisy, signal_scale * batch.latents + noise_scale * batch.noise, atol=1e-5)
+    velocity = signal_scale * batch.noise - noise_scale * batch.latents
     assert torch.allclose(target, batch.noise if prediction == "epsilon" else velocity, atol=1e-5)
 
 
@@ -244,7 +243,9 @@ def test_a_negative_score_never_wins(opinion: Callable[..., Any]) -> None:
     from perfusion_core.training.events import Scored
 
     assert Scored(1, -0.5, 0.9).harmonic == 0 == Scored(1, 0.9, 0.0).harmonic
+    assert Scored(1, 0.9, -0.2).harmonic == 0
     assert Scored(1, 0.5, 0.5).harmonic == 0.5
+    assert Scored(1, 0.9, 0.1).harmonic == pytest.approx(0.18)
 
 
 def test_previews_are_made_of_the_concept_so_far_from_step_zero(lesson: Any) -> None:
@@ -334,3 +335,35 @@ def test_other_errors_are_not_called_a_lack_of_memory(lesson: Any, monkeypatch: 
     monkeypatch.setattr(lesson.base.unet, "forward", broken)
     with pytest.raises(RuntimeError, match="shapes differ"):
         lesson.run()
+
+
+def test_full_precision_is_kept_to_on_a_base_loaded_in_half(lesson: Any) -> None:
+    from perfusion_core.model.base import Base
+    from tests.tiny_model import tiny_pipeline
+
+    lesson.base = Base("half", tiny_pipeline(), dtype=torch.bfloat16)
+    weights = [p.clone() for p in lesson.base.unet.parameters()]
+    seen: set[torch.dtype] = set()
+    handle = lesson.base.unet.register_forward_hook(lambda _m, inputs, output: seen.add(output.sample.dtype))
+    lesson.run(recipe=lesson.recipe.changed(precision="float32"))
+    handle.remove()
+    assert seen == {torch.float32}
+    assert lesson.base.unet.dtype == torch.bfloat16
+    assert all(torch.equal(a, b) for a, b in zip(weights, lesson.base.unet.parameters(), strict=True))
+
+
+def test_a_base_with_a_tiny_autoencoder_is_taught_and_makes_images(lesson: Any) -> None:
+    from diffusers import AutoencoderTiny
+
+    from perfusion_core.model.base import Base
+    from tests.tiny_model import tiny_pipeline
+
+    pipe = tiny_pipeline()
+    channels = (8, 8, 8, 8)
+    pipe.register_modules(
+        vae=AutoencoderTiny(encoder_block_out_channels=channels, decoder_block_out_channels=channels)
+    )
+    lesson.base = Base("taesd", pipe)
+    assert lesson.base.description.vae_factor == 8
+    assert lesson.run()[-1].kind == "done"
+    assert pipe("a dog", num_inference_steps=1).images[0].size == (64, 64)

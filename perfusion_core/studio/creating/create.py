@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perfusion_core.errors import PerfusionError, PromptError
+from perfusion_core.errors import PerfusionError
 from perfusion_core.files import make_folder
-from perfusion_core.model.text import mentions
+from perfusion_core.prompt_grammar import look_up
 from perfusion_core.sampling.generator import Generation, Progress, generate, grid
 from perfusion_core.sampling.png import read_recipe, save_png
 from perfusion_core.sampling.repeat import differences, repeat
@@ -54,23 +54,13 @@ class SavedGrid:
     stopped: bool = False
 
 
-def concepts_for(library: Library, prompt: str, negative_prompt: str = "") -> dict[str, Concept]:
-    """The concepts that a prompt, and then its negative prompt, names, loaded and in the order of naming.
+def concepts_for(library: Library, *prompts: str) -> dict[str, Concept]:
+    """The concepts that prompts name, loaded and in the order of naming.
 
     Raises `PromptError` for one that is not in the library.
     """
-    found: dict[str, Concept] = {}
-    for mention in (*mentions(prompt), *mentions(negative_prompt)):
-        entry = library.find(mention.name)
-        if entry is None:
-            known = ", ".join(entry.placeholder for entry in library.entries()) or "none yet"
-            raise PromptError(
-                f"The prompt names <{mention.name}>, which is not in the library (there: {known}). "
-                "Correct the name, or teach or import it first."
-            )
-        if entry.name not in found:
-            found[entry.name] = entry.load()
-    return found
+    found = look_up(prompts, library.find, lambda: [entry.name for entry in library.entries()])
+    return {entry.name: entry.load() for entry in found.values()}
 
 
 def make_images(

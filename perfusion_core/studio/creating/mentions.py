@@ -1,35 +1,24 @@
-"""Which of the known concepts a prompt names; no torch, so that a form can follow the typing at once."""
+"""Which of the known concepts a prompt names, while it is being typed. Needs no torch."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
-_MENTION = re.compile(r"<\s*([^<>:]+?)\s*(?::([^<>]*))?>")
+from perfusion_core.prompt_grammar import Written, canonical, split, without_numbers
+
+__all__ = ["fixed", "mentioned", "with_mention", "without_numbers"]
 
 
 def mentioned(prompt: str, names: Iterable[str]) -> list[str]:
     """The names among `names` that stand in the prompt as `<name>` or `<name:0.6>`, in the prompt's order,
     once each.
     """
-    known = {name.casefold(): name for name in names}
-    found = (known.get(match[1].casefold()) for match in _MENTION.finditer(prompt))
-    return list(dict.fromkeys(name for name in found if name is not None))
+    return list(dict.fromkeys(name for name, _ in _known(prompt, names)))
 
 
 def fixed(prompt: str, names: Iterable[str]) -> dict[str, str]:
     """The numbers written into the prompt itself, by concept: those win over any slider."""
-    known = {name.casefold(): name for name in names}
-    return {
-        known[match[1].casefold()]: match[2].strip()
-        for match in _MENTION.finditer(prompt)
-        if match[2] and match[1].casefold() in known
-    }
-
-
-def without_numbers(prompt: str) -> str:
-    """The prompt with `<name>` for every `<name:0.6>`."""
-    return _MENTION.sub(lambda match: f"<{match[1]}>", prompt)
+    return {name: written.number for name, written in _known(prompt, names) if written.number}
 
 
 def with_mention(prompt: str, name: str) -> str:
@@ -37,3 +26,9 @@ def with_mention(prompt: str, name: str) -> str:
     if mentioned(prompt, [name]):
         return prompt
     return f"{prompt.rstrip()} <{name}>".strip()
+
+
+def _known(prompt: str, names: Iterable[str]) -> list[tuple[str, Written]]:
+    by_name = {canonical(name): name for name in names}
+    written = [piece for piece in split(prompt) if isinstance(piece, Written)]
+    return [(by_name[canonical(p.name)], p) for p in written if canonical(p.name) in by_name]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from perfusion_core.evaluation import FrontPoint, hypervolume, knee
 from perfusion_core.files import write_atomic
-from perfusion_core.model.text import plain_text
+from perfusion_core.prompt_grammar import plain_text
 from perfusion_core.sampling.generator import GeneratedImage, Progress, front, generate
 from perfusion_core.sampling.png import save_png
 from perfusion_core.studio.creating.create import concepts_for

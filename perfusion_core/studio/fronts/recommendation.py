@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from perfusion_core.errors import PerfusionError
 from perfusion_core.evaluation import FrontPoint, hypervolume
 from perfusion_core.sampling.operating_points import RANGES, Lock
@@ -32,7 +34,7 @@ def front_validation(recipe: Recipe) -> Validation:
     prompts = recipe.validation_prompts
     if len(prompts) > PROMPTS:
         prompts = tuple(prompts[round(k * (len(prompts) - 1) / (PROMPTS - 1))] for k in range(PROMPTS))
-    return Validation(prompts, recipe.validation_steps)
+    return Validation(prompts, recipe.validation_steps, recipe.validation_guidance)
 
 
 def with_recommendation(concept: Concept, judge: Judge, scorer: str) -> Concept:
@@ -77,9 +79,11 @@ def recommended_bias(points: Sequence[FrontPoint], lock: Lock = "local", tempera
     gains = [sum(pair) for pair in zip(likeness, alignment, strict=True)]
     margin = (1 - INNER) / 2 * (ends.prompt_end - ends.photo_end)
     shut = 1 - temperature * math.log(OPEN / (1 - OPEN))  # sigma((1 - bias) / temperature) = OPEN
-    low, high = ends.photo_end + margin, min(ends.prompt_end - margin, shut)
+    low = ends.photo_end + margin
+    # A wide gate is never so far open anywhere on the slider: then what opens it furthest.
+    high = max(low, min(ends.prompt_end - margin, shut))
     places = [low + (high - low) * k / (_PLACES - 1) for k in range(_PLACES)]
-    values = [_between(biases, gains, place) for place in places]
+    values = [float(value) for value in np.interp(places, biases, gains)]
     best = values.index(max(values))
     first = last = best
     while first > 0 and values[first - 1] >= values[best] - NEAR_BEST:
@@ -90,7 +94,7 @@ def recommended_bias(points: Sequence[FrontPoint], lock: Lock = "local", tempera
 
 
 def _rising(values: Sequence[float]) -> list[float]:
-    """The closest sequence in squares that never falls (neighbours that fall are pooled)."""
+    """Isotonic regression (pool adjacent violators): the closest sequence that never falls."""
     pools: list[tuple[float, int]] = []  # mean and size
     for value in values:
         mean, size = value, 1
@@ -105,14 +109,3 @@ def _scaled(values: Sequence[float]) -> list[float]:
     """To 0..1; all 0 where they hardly move."""
     low, high = min(values), max(values)
     return [(value - low) / (high - low) if high - low >= FLAT else 0.0 for value in values]
-
-
-def _between(biases: Sequence[float], values: Sequence[float], place: float) -> float:
-    """`values` read at `place`, straight between the `biases`, level beyond them."""
-    if place <= biases[0]:
-        return values[0]
-    for k in range(1, len(biases)):
-        if place <= biases[k]:
-            share = (place - biases[k - 1]) / ((biases[k] - biases[k - 1]) or 1.0)
-            return values[k - 1] + share * (values[k] - values[k - 1])
-    return values[-1]

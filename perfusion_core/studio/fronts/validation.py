@@ -29,6 +29,7 @@ class Validation:
 
     prompts: tuple[str, ...]
     steps: int
+    guidance: float | None = None
 
     def rows(self, placeholder: str, biases: Sequence[dict[str, float]] = ({},)) -> list[Row]:
         """Every prompt with its own seed at each of `biases`, prompt by prompt."""
@@ -109,7 +110,10 @@ class Judge:
         self, concept: Concept | None, rows: list[Row], lock: Lock, on_step: Progress | None = None
     ) -> list[Image.Image]:
         concepts = {} if concept is None else {concept.name: concept}
-        request = GenerationRequest(rows[0].prompt or "", steps=self._validation.steps, lock=lock)
+        asked = self._validation
+        request = GenerationRequest(
+            rows[0].prompt or "", steps=asked.steps, guidance=asked.guidance, lock=lock
+        )
         made = draw(
             self._loaded.base,
             concepts,

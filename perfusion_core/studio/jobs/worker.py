@@ -5,7 +5,6 @@ A job belongs to no browser tab: it is a record on disk, and this thread is the 
 
 from __future__ import annotations
 
-import gc
 import sys
 import threading
 import time
@@ -228,7 +227,7 @@ class Worker:
                 self._wake.notify_all()
 
     def _explain(self, job: Job, failure: BaseException) -> str:
-        from perfusion_core.training.memory import is_out_of_memory
+        from perfusion_core.model.memory import is_out_of_memory
 
         story = traceback.format_exc()
         if is_out_of_memory(failure):
@@ -245,7 +244,7 @@ class Worker:
 
 
 def _free_memory() -> None:
-    gc.collect()
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    if "torch" in sys.modules:  # else there is nothing to give back, and loading it would take seconds
+        from perfusion_core.model.memory import release_memory
+
+        release_memory()

@@ -166,7 +166,7 @@ def teach(
     if isinstance(scorer, Missing):
         warnings.append(f"Without scores, the last step is kept and not the best. {scorer.reason}")
         scorer = None
-    validation = Validation(recipe.validation_prompts, recipe.validation_steps)
+    validation = Validation(recipe.validation_prompts, recipe.validation_steps, recipe.validation_guidance)
     judge = Judge(loaded, validation, [photo.image for photo in photos], scorer, should_stop)
 
     covariance = loaded.covariance  # may take minutes once for a new base, with a bar of its own
@@ -229,6 +229,7 @@ def _checked_superclass(word: str) -> str:
 
 
 def _new_recipe(run: RunFolder, teaching: Teaching, loaded: LoadedBase) -> Recipe:
+    from perfusion_core.model.memory import free_gib
     from perfusion_core.training.recipe import Recipe
 
     given = any(facts.painted for facts in teaching.photos)
@@ -236,20 +237,12 @@ def _new_recipe(run: RunFolder, teaching: Teaching, loaded: LoadedBase) -> Recip
     for name in ("templates", "validation_prompts"):  # lines of one text, as `Recipe.to_dict` has them
         if isinstance(settings.get(name), str):
             settings[name] = tuple(line for line in settings[name].split("\n") if line)
-    memory = loaded.memory if loaded.memory is not None else _free_memory(loaded)
-    recipe = Recipe.preset(loaded.base.description, memory, pace=teaching.pace, **settings)
+    base = loaded.base
+    memory = loaded.memory if loaded.memory is not None else free_gib(base.device)
+    full = settings.get("precision") == "float32" or base.device.type != "cuda"
+    recipe = Recipe.preset(base.description, memory, pace=teaching.pace, full_precision=full, **settings)
     run.write_recipe(recipe)
     return recipe
-
-
-def _free_memory(loaded: LoadedBase) -> float | None:
-    """What the graphics card has free, in GB; None without one."""
-    import torch
-
-    if loaded.base.device.type != "cuda":
-        return None
-    free, _ = torch.cuda.mem_get_info(loaded.base.device)
-    return free / 2**30
 
 
 def _portrait(concept: Concept, loaded: LoadedBase, should_stop: Callable[[], bool]) -> Image.Image:

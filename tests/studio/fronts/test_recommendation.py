@@ -68,3 +68,12 @@ def test_one_point_is_enough_and_none_an_error() -> None:
     assert recommended_bias([FrontPoint(0.6, 0.5, 0.5)]) == RANGES["local"].default
     with pytest.raises(PerfusionError, match="without points"):
         recommended_bias([])
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("temperature", [0.001, 0.3, 0.45, 0.5, 1.0, 10.0])
+def test_the_recommended_bias_is_on_the_slider_at_any_temperature(lock: Lock, temperature: float) -> None:
+    ends = RANGES[lock]
+    for image, text in (([0.2, 0.5, 0.9], [0.9, 0.8, 0.1]), ([0.1, 0.1, 0.9], [0.5, 0.5, 0.5])):
+        points = [FrontPoint(b, i, t) for b, i, t in zip(front_biases(3, lock), image, text, strict=True)]
+        assert ends.photo_end <= recommended_bias(points, lock, temperature) <= ends.prompt_end

@@ -163,13 +163,13 @@ def test_the_memory_that_was_set_reaches_the_recipe_of_a_large_base(
 ) -> None:
     from perfusion_core.training import recipe as recipes
 
-    loaded.settings = replace(loaded.settings, memory=8.0)
+    loaded.settings = replace(loaded.settings, memory=1.0)
     folder = begin_teaching(library, request(photos, settings={"steps": 1, "validation_steps": 1}))
     monkeypatch.setattr(recipes, "SMALL_TEXT_WIDTH", 1)  # as if the tiny base were a Stable Diffusion
     teach(library, loaded, folder, should_stop=lambda: True)
     recipe = RunFolder(folder).recipe()
     assert recipe is not None
-    assert (recipe.batch_size, recipe.accumulation, recipe.gradient_checkpointing) == (2, 8, True)
+    assert (recipe.batch_size, recipe.accumulation, recipe.gradient_checkpointing) == (1, 16, True)
 
 
 def test_without_masks_the_whole_photo_counts(library: Library, loaded: Any, photos: list[Path]) -> None:
