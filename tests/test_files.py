@@ -12,7 +12,15 @@ from pathlib import Path
 import pytest
 
 from perfusion_core.errors import PerfusionError
-from perfusion_core.files import open_regular, remove_leftovers, write_atomic
+from perfusion_core.files import (
+    append_line,
+    make_folder,
+    move_folder,
+    open_regular,
+    prune,
+    remove_leftovers,
+    write_atomic,
+)
 
 OLD, NEW = b"old" * 1000, b"new" * 2000
 
@@ -208,3 +216,63 @@ def test_a_pipe_put_in_a_files_place_at_the_last_moment_does_not_block(
     monkeypatch.setattr(os, "stat", lambda *_a, **_k: plain)
     with pytest.raises(OSError, match="not a plain file"):
         open_regular(tmp_path / "pipe")
+
+
+def test_a_private_file_and_folder_are_the_users_alone_and_existing_ones_stay(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    before = (tmp_path / "shared").stat().st_mode
+    folder = make_folder(tmp_path / "shared" / "a" / "b", private=True)
+    write_atomic(folder / "a.bin", NEW, private=True)
+    append_line(folder / "a.log", b"1")
+    assert (folder.stat().st_mode & 0o777, folder.parent.stat().st_mode & 0o777) == (0o700, 0o700)
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    assert (tmp_path / "shared").stat().st_mode == before
+
+
+def test_a_folder_that_cannot_be_made_says_why_and_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for wrong in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / ("x" * 300), Path("nul\0")):
+        with pytest.raises(PerfusionError, match=r"cannot be made \(.+\). Take another."):
+            make_folder(wrong, "Take another.")
+
+
+def test_a_line_cut_off_does_not_swallow_the_next(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    append_line(log, b"1")
+    with log.open("ab") as file:
+        file.write(b"cut")
+    append_line(log, b"2")
+    append_line(log, b"3")
+    assert log.read_bytes() == b"1\ncut\n2\n3\n"
+    with pytest.raises(PerfusionError, match="no folder"):
+        append_line(tmp_path / "gone" / "a.log", b"1")
+
+
+def test_a_folder_moves_whole_or_the_refusal_says_why(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x").touch()
+    move_folder(tmp_path / "a", tmp_path / "b")
+    (tmp_path / "full" / "y").mkdir(parents=True)
+    with pytest.raises(PerfusionError, match=r"cannot be moved to .*full"):
+        move_folder(tmp_path / "b", tmp_path / "full")
+    assert (tmp_path / "b" / "x").exists()
+
+
+def test_only_old_files_beyond_the_newest_are_pruned_and_lost_races_are_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for age in range(5):
+        (tmp_path / f"{age}.png").touch()
+        os.utime(tmp_path / f"{age}.png", (1e9 - age, 1e9 - age))
+    prune(tmp_path, "*.png", keep=3)
+    assert sorted(path.stem for path in tmp_path.iterdir()) == ["0", "1", "2"]
+    prune(tmp_path, "*.png", older_than=time.time())  # none is that old
+    assert len(list(tmp_path.iterdir())) == 3
+
+    def gone(*_: object, **__: object) -> None:
+        raise FileNotFoundError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", gone)
+        prune(tmp_path, "*.png")
+    assert len(list(tmp_path.iterdir())) == 3

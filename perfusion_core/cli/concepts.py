@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfusion_core.cli.bars import say
+from perfusion_core.cli.shelf import open_library
 from perfusion_core.errors import LibraryError
 from perfusion_core.printable import printable_json
 from perfusion_core.sampling.png import ForeignRecipe, read_any_recipe
@@ -50,7 +51,7 @@ def bases(settings: Settings, _options: argparse.Namespace) -> int:
 
 def library(settings: Settings, options: argparse.Namespace) -> int:
     """Do what the action says and tell what was done."""
-    shelf = Library(settings.home)
+    shelf = open_library(settings)
     action = options.action or "list"
     if action == "list":
         return _list(shelf)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfusion_core.cli.bars import note, say, step_bar
+from perfusion_core.cli.shelf import open_library
 from perfusion_core.container import shown
 from perfusion_core.errors import PerfusionError
 from perfusion_core.sampling.operating_points import front_biases
@@ -28,13 +29,11 @@ if TYPE_CHECKING:
 
 def generate(settings: Settings, options: argparse.Namespace) -> int:
     """Print the path of every image made."""
-    library = Library(settings.home)
+    library = open_library(settings)
     if options.source is not None:
         return _repeat(settings, options, library)
     request = _request(options, count=options.count)
-    concepts_for(
-        library, request.prompt, request.negative_prompt
-    )  # a wrong name is told before a model is loaded
+    concepts_for(library, request.prompt, request.negative_prompt)  # wrong names are told early
     loaded = _load(settings)
     with step_bar("Drawing") as on_step:
         saved = make_images(library, loaded, request, Path(options.out), on_step=on_step)
@@ -43,7 +42,7 @@ def generate(settings: Settings, options: argparse.Namespace) -> int:
 
 def front(settings: Settings, options: argparse.Namespace) -> int:
     """Print the points and where the strip is."""
-    library = Library(settings.home)
+    library = open_library(settings)
     request = _request(options, count=options.seeds)
     named = list(concepts_for(library, request.prompt))
     name = (options.concept or (named[0] if named else "")).strip("<> ")
@@ -69,7 +68,7 @@ def front(settings: Settings, options: argparse.Namespace) -> int:
 
 def grid(settings: Settings, options: argparse.Namespace) -> int:
     """Print where the table is."""
-    library = Library(settings.home)
+    library = open_library(settings)
     request = _request(options)
     named = list(concepts_for(library, request.prompt))
     if len(named) != 2:
@@ -95,7 +94,7 @@ def evaluate(settings: Settings, options: argparse.Namespace) -> int:
     """Print the front over all prompts, and write everything with --json."""
     from perfusion_core.studio.fronts.evaluate import evaluate_concept, save_report
 
-    library = Library(settings.home)
+    library = open_library(settings)
     library.get(options.name)
     loaded = _load(settings)
     with step_bar("Measuring") as on_step:

@@ -78,6 +78,7 @@ def _settings(options: argparse.Namespace) -> Settings:
     settings = settings_from()
     given = {name: getattr(options, name, None) for name in ("base", "device", "dtype")}
     settings = replace(settings, **{name: value for name, value in given.items() if value is not None})
+    settings = replace(settings, base_given=settings.base_given or given["base"] is not None)
     try:
         settings.base.encode()
     except UnicodeEncodeError:  # it is written into recipes and concepts, which are UTF-8

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from perfusion_core.cli.bars import note, say
+from perfusion_core.cli.shelf import open_library
 from perfusion_core.container import shown
 from perfusion_core.errors import PerfusionError
 from perfusion_core.files import is_folder
-from perfusion_core.studio.bases import Bases
+from perfusion_core.studio.bases import Bases, LoadedBase
+from perfusion_core.studio.jobs.worker import owner_lock
 from perfusion_core.studio.library.library import Library
 from perfusion_core.studio.teaching.run import TeachRequest, begin_teaching, find_unfinished
 from perfusion_core.studio.teaching.run import teach as run_teaching
@@ -33,15 +35,32 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 
 
+BUSY = (
+    "Perfusion Studio is already at work in {home}: the app is open, or another teaching runs. Teach in the "
+    "app, wait for it to end, or close it. To teach beside it, set PERFUSION_HOME to another folder."
+)
+
+
 def teach(settings: Settings, options: argparse.Namespace) -> int:
-    """Teach, or continue; 130 when it was stopped on the way."""
-    library = Library(settings.home)
-    if options.resume is not None:
-        folder = find_unfinished(library, options.resume)
-    else:
-        folder = begin_teaching(library, _request(settings, options))
+    """Teach, or continue; 130 when it was stopped on the way. Owns the data folder meanwhile."""
+    library = open_library(settings)
+    request = None if options.resume is not None else _request(settings, options)
+    with owner_lock(settings.home, BUSY):
+        if request is None:
+            folder = find_unfinished(library, str(options.resume))
+            loaded = Bases(settings).get(RunFolder(folder).teaching().base)
+        else:
+            folder = begin_teaching(library, request)
+            try:
+                loaded = Bases(settings).get(request.base)
+            except BaseException:  # a refused base, Ctrl-C: there is nothing yet to be resumed
+                library.discard(folder)
+                raise
+        return _teach(library, loaded, folder)
+
+
+def _teach(library: Library, loaded: LoadedBase, folder: Path) -> int:
     teaching = RunFolder(folder).teaching()
-    loaded = Bases(settings).get(teaching.base)
     bar = TeachingBar()
     try:
         with bar, stop_on_interrupt() as stop:

@@ -7,18 +7,24 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from perfusion_core.errors import PerfusionError
 from perfusion_core.studio.bases import Bases
+from perfusion_core.studio.creating.live import is_live
 from perfusion_core.studio.jobs.handlers import handlers
-from perfusion_core.studio.jobs.store import Job, JobStore, Json, Kind
+from perfusion_core.studio.jobs.store import UNFINISHED, Job, JobStore, Json, Kind
 from perfusion_core.studio.jobs.worker import Worker, owner_lock
 from perfusion_core.studio.library.library import Library
-from perfusion_core.studio.settings import Settings
+from perfusion_core.studio.readiness import base_name
+from perfusion_core.studio.settings import Settings, keep_private
+from perfusion_core.studio.teaching.staging import Staging
 
 if TYPE_CHECKING:
     from perfusion_core.model.base import Base
     from perfusion_core.model.listing import BaseListing
     from perfusion_core.sampling.request import GenerationRequest
     from perfusion_core.studio.teaching.run import TeachRequest
+
+LOADING = 600.0  # seconds that loading a base model may take
 
 
 class Studio:
@@ -32,20 +38,21 @@ class Studio:
         self.settings = settings
         self.library = Library(settings.home)
         self.bases = Bases(settings)
-        self._store = JobStore(settings.jobs_folder)
-        self._worker = Worker(self._store, handlers(self.library, self.bases))
+        self.store = JobStore(settings.jobs_folder)
+        self.worker = Worker(self.store, handlers(self.library, self.bases))
         self._lock: Any = None
 
     def start(self) -> None:
         """Begin to work. Raises `PerfusionError` when another process works in this data folder."""
         if self._lock is None:
             self._lock = owner_lock(self.settings.home)
-            self._worker.start()
+            keep_private(self.settings)
+            self.worker.start()
 
     def close(self) -> None:
         """Stop working; the running job becomes interrupted and can be resumed after the next start."""
         if self._lock is not None:
-            self._worker.close()
+            self.worker.close()
             self._lock.release()
             self._lock = None
 
@@ -63,24 +70,13 @@ class Studio:
             "folder": str(folder),
             "photos": len(request.photos),
         }
-        return self._worker.submit("teach", f"Teach <{request.name.strip('<> ')}>", asked)
+        return self.worker.submit("teach", f"Teach <{request.name.strip('<> ')}>", asked)
 
     def submit_generate(
         self, request: GenerationRequest, *, base: str | None = None, out: Path | None = None
     ) -> Job:
         """Queue images. The result has "paths" and "warnings"."""
         return self._submit("generate", request.prompt, request, base, out)
-
-    def submit_repeat(
-        self, source: Path, *, anyway: bool = False, base: str | None = None, out: Path | None = None
-    ) -> Job:
-        """Queue an exact repeat of an image made here. Raises `PerfusionError` when it has no recipe."""
-        from perfusion_core.sampling.png import read_recipe
-        from perfusion_core.sampling.repeat import request_from
-
-        request = request_from(read_recipe(source))
-        more: Json = {"source": str(source.absolute()), "anyway": anyway}
-        return self._submit("generate", request.prompt, request, base, out, more)
 
     def submit_front(
         self,
@@ -122,38 +118,64 @@ class Studio:
 
         recipe = check_source(source)
         asked: Json = {"source": str(source.absolute()), "base": base or self.settings.base}
-        return self._worker.submit("acting", f"Where it acted: {recipe.prompt}", asked)
+        return self.worker.submit("acting", f"Where it acted: {recipe.prompt}", asked)
+
+    def submit_load(self, *, segmenter: bool = False) -> Job:
+        """Queue the loading of the base in use, with its segmenter when asked. Leaves no record."""
+        base = self.settings.base
+        asked: Json = {"base": base, "segmenter": segmenter}
+        return self.worker.submit("load", f"Load {base_name(base)}", asked, recorded=False)
+
+    def load_base(self, *, segmenter: bool = False, timeout: float = LOADING) -> str:
+        """Have the base in use loaded by the worker, and wait for that while it has nothing else to do.
+
+        Returns the title of the job that comes first, empty when the base is there. Raises `PerfusionError`
+        when it cannot be loaded.
+        """
+        if self._is_loaded(segmenter):
+            return ""
+        for other in self.jobs():
+            if other.state in UNFINISHED and other.kind != "load" and not is_live(other):
+                return other.title
+        job = self.wait(self.submit_load(segmenter=segmenter).id, timeout)
+        if job.state == "failed":
+            raise PerfusionError(job.error or f"{job.title} failed. Choose another base model.")
+        return "" if self._is_loaded(segmenter) else job.title
 
     def stop(self, job_id: str) -> Job:
-        return self._worker.stop(job_id)
+        """Stop this job and no other; what the worker is doing meanwhile goes on."""
+        return self.worker.stop(job_id)
 
     def resume(self, job_id: str) -> Job:
-        return self._worker.resume(job_id)
+        return self.worker.resume(job_id)
 
     def wait(self, job_id: str, timeout: float | None = None) -> Job:
         """Block until a job is over, or `timeout` seconds have passed."""
-        return self._worker.wait(job_id, timeout)
+        return self.worker.wait(job_id, timeout)
 
     # Looking
 
     def jobs(self) -> list[Job]:
         """All jobs, oldest first."""
-        return self._store.all()
+        return self.store.all()
 
     def job(self, job_id: str) -> Job:
-        return self._store.get(job_id)
+        return self.store.get(job_id)
 
     def events(self, job_id: str, *, kind: str | None = None) -> list[Json]:
         """What happened in a job so far: "stage", "step", "score", "preview", "progress", "warning", ..."""
-        return self._store.events(job_id, kind=kind)
+        return self.store.events(job_id, kind=kind)
 
     def position(self, job_id: str) -> int:
         """How many jobs come before this one."""
-        return self._worker.position(job_id)
+        return self.worker.position(job_id)
 
-    def forget(self, job_id: str) -> None:
-        """Remove a job that is over from the list; what it made stays."""
-        self._store.remove(job_id)
+    @property
+    def staging(self) -> Staging:
+        """What photos on their way to a teaching are checked and shown with."""
+        return Staging(
+            self.settings.cache_folder / "staging", self.bases, lambda: self.load_base(segmenter=True)
+        )
 
     @property
     def base(self) -> Base | None:
@@ -172,6 +194,10 @@ class Studio:
         self.settings = replace(self.settings, **settings)
         self.bases.settings = self.settings
 
+    def _is_loaded(self, segmenter: bool) -> bool:
+        with self.bases.borrow() as loaded:
+            return loaded is not None and (not segmenter or loaded.loaded_segmenter is not None)
+
     def _submit(
         self,
         kind: Kind,
@@ -187,4 +213,4 @@ class Studio:
             "out": str((out or self.settings.outputs).absolute()),
             **(more or {}),
         }
-        return self._worker.submit(kind, title, asked)
+        return self.worker.submit(kind, title, asked)

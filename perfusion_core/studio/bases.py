@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -55,24 +57,42 @@ class LoadedBase:
 
         return _or_missing(lambda: load_segmenter(self.base))
 
+    @property
+    def loaded_segmenter(self) -> Any:
+        """The segmenter, or `Missing`, once `segmenter` has been asked for; None before. Never loads."""
+        return self.__dict__.get("segmenter")
+
 
 class Bases:
-    """Loads base models and keeps the last one, since one is what a device holds."""
+    """Keeps the base model loaded last, since one is what a device holds.
+
+    Only the owner of the device calls `get`: the worker's thread, or a command on its own. Screens use
+    `borrow` and `current`, which never load anything.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._lock = threading.Lock()
+        self._loading = threading.Lock()  # held while a base is loaded
+        self._borrowing = threading.RLock()  # held while the current base is used elsewhere, or let go
         self._current: tuple[str, LoadedBase] | None = None
 
     def get(self, reference: str | None = None) -> LoadedBase:
-        """The base called `reference` (the settings' own by default). Raises `BaseModelError`."""
+        """The base called `reference` (the settings' own by default), loaded when it is another than before.
+
+        The one before is let go first, as soon as nobody borrows it, so that two are never in memory.
+        Raises `BaseModelError`.
+        """
         wanted = reference or self.settings.base
-        with self._lock:
+        with self._loading:
             if self._current is not None and self._current[0] == wanted:
                 self._current[1].settings = self.settings  # they may have been changed since it was loaded
                 return self._current[1]
-            self._current = None  # the old one makes room before the new one comes
+            with self._borrowing:
+                self._current = None
             from perfusion_core.model.base import load_base
+            from perfusion_core.model.memory import release_memory
+
+            release_memory()
 
             base = load_base(
                 wanted,
@@ -83,6 +103,17 @@ class Bases:
             loaded = LoadedBase(base, self.settings)
             self._current = (wanted, loaded)
             return loaded
+
+    @contextmanager
+    def borrow(self, reference: str | None = None) -> Generator[LoadedBase | None]:
+        """The base called `reference` while it is used, where it is in memory; else None.
+
+        Keep no reference to it: while it is borrowed, no other base is loaded.
+        """
+        wanted = reference or self.settings.base
+        with self._borrowing:
+            held = self._current
+            yield held[1] if held is not None and held[0] == wanted else None
 
     @property
     def current(self) -> Base | None:

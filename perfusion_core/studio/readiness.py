@@ -1,4 +1,4 @@
-"""Loading the base model before anyone asks for a picture, and what to say while it is not there."""
+"""Loading the base model before anyone asks for an image, and what to say while it is not there."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfusion_core.errors import PerfusionError
+from perfusion_core.studio.jobs.store import UNFINISHED, Job
 
 if TYPE_CHECKING:
     from perfusion_core.studio.app import Studio
 
 
 class Readiness:
-    """Loads the studio's base in a thread of its own; `problem` says why when that failed.
+    """Has the worker load the studio's base; `problem` says why when that failed.
 
     `say` is told in a line how each loading ended.
     """
@@ -22,16 +23,22 @@ class Readiness:
     def __init__(self, studio: Studio, say: Callable[[str], None] = lambda _: None) -> None:
         self._studio = studio
         self._say = say
+        self._job: Job | None = None
         self._thread: threading.Thread | None = None
         self.problem = ""
 
     def begin(self) -> None:
-        """Start loading the base that the settings name. Harmless when it is there or on its way;
-        after another one that is on its way, this one comes.
+        """Queue the loading of the base that the settings name. Harmless when it is there or on its way;
+        another one that is still waiting to be loaded is skipped.
         """
-        self.problem = ""
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._load, name="perfusion-base", daemon=True)
+        if self._job is not None and self._state == "queued" and not self._is_wanted(self._job):
+            self._studio.stop(self._job.id)
+        if self._job is None or self._state not in UNFINISHED or not self._is_wanted(self._job):
+            self.problem = ""
+            self._job = self._studio.submit_load()
+            self._thread = threading.Thread(
+                target=self._announce, args=(self._job,), name="perfusion-base", daemon=True
+            )
             self._thread.start()
 
     @property
@@ -39,24 +46,38 @@ class Readiness:
         """The base's state in a word or two."""
         if self.problem:
             return "Not usable"
-        if self._thread is not None and self._thread.is_alive():
-            return "Loading"
-        here = self._studio.bases.holds(self._studio.settings.base)
-        return "Ready" if here else "Loads with the first picture"
+        if self._studio.bases.holds(self._studio.settings.base):
+            return "Ready"
+        if self._state == "queued":
+            return "Loads after the job before it" if self._studio.position(self._id) else "Loading"
+        return "Loading" if self._state in UNFINISHED else "Loads with the first picture"
 
     @property
     def name(self) -> str:
         """The base's name as people know it."""
-        reference = self._studio.settings.base
-        return "Pocket" if reference == "pocket" else Path(reference).name
+        return base_name(self._studio.settings.base)
 
-    def _load(self) -> None:
-        reference = ""
-        while reference != self._studio.settings.base:  # another one may have been chosen meanwhile
-            reference, problem = self._studio.settings.base, ""
-            try:
-                self._studio.bases.get(reference)
-            except PerfusionError as error:
-                problem = str(error)
-            self.problem = problem
-            self._say(problem or f"The base model {self.name} is ready.")
+    @property
+    def _id(self) -> str:
+        return self._job.id if self._job is not None else ""
+
+    @property
+    def _state(self) -> str:
+        try:
+            return self._studio.job(self._id).state
+        except PerfusionError:  # long over
+            return "done"
+
+    def _is_wanted(self, job: Job) -> bool:
+        return job.request["base"] == self._studio.settings.base
+
+    def _announce(self, job: Job) -> None:
+        ended = self._studio.wait(job.id)
+        if self._is_wanted(job) and ended.state in ("failed", "done"):
+            self.problem = ended.error or ""
+            self._say(self.problem or f"The base model {self.name} is ready.")
+
+
+def base_name(reference: str) -> str:
+    """A base's name as people know it."""
+    return "Pocket" if reference == "pocket" else Path(reference).name

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -12,11 +13,12 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from perfusion_core.errors import PerfusionError, first_line
-from perfusion_core.files import write_atomic
+from perfusion_core.files import PRIVATE_FILE, PRIVATE_FOLDER, make_folder, write_atomic
 from perfusion_core.printable import printable
 
 APP_NAME = "perfusion-studio"
 PREFERENCES_FILE = "preferences.json"
+LONGEST_PATH = 1000  # characters
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Settings:
     """All of the program's surroundings. Folders are made when something is first written into them.
 
     memory: what teaching on a Stable Diffusion base may take, in GB (see `Recipe.preset`); None for what the
-    graphics card has free.
+    graphics card has free. base_given: the base was named at the start, by an option or the environment.
     """
 
     home: Path
@@ -34,6 +36,7 @@ class Settings:
     dtype: str = "auto"
     models_dir: Path | None = None
     memory: float | None = None
+    base_given: bool = False
 
     @property
     def jobs_folder(self) -> Path:
@@ -55,10 +58,12 @@ def settings_from(environment: Mapping[str, str] = os.environ) -> Settings:
     """
     home = environment.get("PERFUSION_HOME", "").strip()
     models = environment.get("PERFUSION_MODELS", "").strip()
+    base = environment.get("PERFUSION_BASE", "").strip()
     return Settings(
         home=_folder(home, "PERFUSION_HOME") if home else _default_home(),
-        base=environment.get("PERFUSION_BASE", "").strip() or "pocket",
+        base=base or "pocket",
         models_dir=_folder(models, "PERFUSION_MODELS") if models else None,
+        base_given=bool(base),
     )
 
 
@@ -112,13 +117,41 @@ def read_preferences(home: Path) -> Preferences:
 
 
 def write_preferences(home: Path, preferences: Preferences) -> None:
+    make_folder(home, "Set PERFUSION_HOME to one that can.", private=True)
+    write_atomic(home / PREFERENCES_FILE, preferences.model_dump_json(indent=1).encode(), private=True)
+
+
+def chosen_folder(text: str, what: str) -> Path:
+    """The folder that a person typed for `what` ("pictures", "models"), made where only it is missing.
+
+    A path that is not complete, or whose parent is not there, is more likely mistyped than meant: it is
+    refused before anything is made. Raises `PerfusionError`.
+    """
+    way_out = "Give the full path of a folder that can be written to."
     try:
-        home.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+        path = Path(text.strip()).expanduser()
+        fits = path.is_absolute() and text.isprintable() and len(str(path)) <= LONGEST_PATH
+        if not fits or not (path.is_dir() or path.parent.is_dir()):
+            raise PerfusionError(
+                f"“{text.strip()[:100]}” cannot be the folder for {what}: there is no such place. {way_out}"
+            )
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: "~nobody"
         raise PerfusionError(
-            f"The choice cannot be kept: {home} cannot be made ({error.strerror})."
+            f"“{text.strip()[:100]}” cannot be the folder for {what} ({error}). {way_out}"
         ) from None
-    write_atomic(home / PREFERENCES_FILE, preferences.model_dump_json(indent=1).encode())
+    make_folder(path, way_out)
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise PerfusionError(f"{path} cannot be the folder for {what}: it cannot be written to. {way_out}")
+    return path
+
+
+def keep_private(settings: Settings) -> None:
+    """Let nobody but the user read what is in the data folder, also where an earlier version made it."""
+    owned = ("library", "trash", "jobs", "cache", "outputs")
+    modes = {**dict.fromkeys(owned, PRIVATE_FOLDER), PREFERENCES_FILE: PRIVATE_FILE}
+    for name, mode in modes.items():
+        with suppress(OSError):
+            (settings.home / name).chmod(mode)
 
 
 def prefer(home: Path, **changes: str | float) -> Preferences:
@@ -131,7 +164,8 @@ def prefer(home: Path, **changes: str | float) -> Preferences:
 def preferred(settings: Settings) -> Settings:
     """`settings` with what was chosen in the app, where the start did not say otherwise."""
     chosen = read_preferences(settings.home)
-    base = chosen.base if chosen.base and settings.base == "pocket" else settings.base
+    given = settings.base_given or settings.base != "pocket"
+    base = chosen.base if chosen.base and not given else settings.base
     models = Path(chosen.models) if chosen.models and settings.models_dir is None else settings.models_dir
     return replace(
         settings,

@@ -97,6 +97,7 @@ def test_the_library_verbs(
         captured = capsys.readouterr()
         return captured.err if code else captured.out
 
+    (home / "home" / "library").mkdir(parents=True)  # not a new one, which would hold the bundled concepts
     assert said() == ""
     assert "<biscuit> is in the library" in said("import", str(gift))
     assert "already" in said("import", str(gift), code=2)
@@ -198,6 +199,54 @@ def _put_statistics_beside(folder: Path) -> None:
         covariance_for(load_base(folder), cache, captions=["a photo of a dog", "a cat"] * 40, progress=False)
         (found,) = cache.rglob("*.safetensors")
         (folder / "covariance.safetensors").write_bytes(found.read_bytes())
+
+
+def test_teaching_beside_the_running_app_or_another_teaching_is_refused_in_words(
+    home: Path, base: str, photo: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from perfusion_core.studio.jobs.worker import owner_lock
+
+    with owner_lock(home / "home"):
+        for verb in (teach(base, photo), ["teach", "--resume"]):
+            assert main(verb) == 2
+            said = capsys.readouterr().err
+            assert "already at work in" in said
+            assert "PERFUSION_HOME" in said
+    from perfusion_core.studio.library.library import Library
+
+    assert Library(home / "home").unfinished() == []
+    assert main(teach(base, photo)) == 0
+
+
+def test_a_refused_base_leaves_nothing_of_the_teaching_behind(
+    home: Path, photo: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "home" / "library").mkdir(parents=True)
+    assert main(teach(str(home / "no-such-base"), photo)) == 2
+    assert "no-such-base" in capsys.readouterr().err
+    assert [path for path in (home / "home" / "library").glob("*") if path.name != ".lock"] == []
+    assert main(["teach", "--resume"]) == 2
+
+
+def test_the_bundled_concepts_are_there_on_a_fresh_home_whichever_verb_comes_first(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for verb, words in (
+        (["library"], "<midnight>"),
+        (["generate", "a <teapot>"], "there: <midnight>, <satchel>"),
+        (["evaluate", "teapot"], "there: <midnight>, <satchel>"),
+    ):
+        monkeypatch.setenv("PERFUSION_HOME", str(home / verb[0]))
+        main(verb)
+        captured = capsys.readouterr()
+        assert words in captured.out + captured.err
+
+
+def test_an_unknown_concept_in_the_negative_prompt_is_named_before_a_model_is_loaded(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["generate", "a dog", "--negative", "a <teapot>", "--base", "/no/such/model"]) == 2
+    assert "<teapot>" in capsys.readouterr().err
 
 
 def test_help_comes_within_half_a_second_and_without_torch() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from perfusion_core.errors import PerfusionError
 from perfusion_core.sampling.png import read_recipe
+from perfusion_core.sampling.repeat import request_from
 from perfusion_core.sampling.request import GenerationRequest
 from perfusion_core.studio.app import Studio
 from perfusion_core.studio.settings import Settings, settings_from
@@ -57,7 +58,9 @@ def test_a_taught_concept_can_be_used_at_once_and_everything_is_told_in_events(
     assert len(front.result["points"]) == 2
     assert Path(front.result["strip"]).is_file()
 
-    again = studio.wait(studio.submit_repeat(Path(drawn.result["paths"][0])).id, PATIENCE)
+    again = studio.wait(
+        studio.submit_generate(request_from(read_recipe(Path(drawn.result["paths"][0])))).id, PATIENCE
+    )
     first, second = Path(drawn.result["paths"][0]), Path(again.result["paths"][0])
     assert first.read_bytes() == second.read_bytes()
     assert [job.kind for job in studio.jobs()] == ["teach", "generate", "front", "generate"]
@@ -122,7 +125,7 @@ def test_a_wrong_request_is_refused_before_it_is_queued(studio: Studio, photos: 
     with pytest.raises(PerfusionError):
         studio.submit_teach(TeachRequest([], "biscuit", "dog"))
     with pytest.raises(PerfusionError, match="no recipe"):
-        studio.submit_repeat(photos[0])
+        studio.submit_acting(photos[0])
     assert studio.jobs() == []
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfusion_core.errors import PerfusionError
+from perfusion_core.files import make_folder
 from perfusion_core.prompt_grammar import look_up
 from perfusion_core.sampling.generator import Generation, Progress, generate, grid
 from perfusion_core.sampling.png import read_recipe, save_png
@@ -15,8 +16,8 @@ from perfusion_core.sampling.repeat import differences, repeat
 from perfusion_core.sampling.request import GenerationRequest
 from perfusion_core.studio.bases import LoadedBase
 from perfusion_core.studio.creating.output_folder import (
+    WAY_OUT,
     free_folder,
-    make_folder,
     next_number,
     save_sheet,
     slug,
@@ -54,7 +55,10 @@ class SavedGrid:
 
 
 def concepts_for(library: Library, *prompts: str) -> dict[str, Concept]:
-    """The concepts that prompts name, loaded. Raises `PromptError` for one that is not in the library."""
+    """The concepts that prompts name, loaded and in the order of naming.
+
+    Raises `PromptError` for one that is not in the library.
+    """
     found = look_up(prompts, library.find, lambda: [entry.name for entry in library.entries()])
     return {entry.name: entry.load() for entry in found.values()}
 
@@ -158,7 +162,7 @@ def make_grid(
 def _saved(made: Generation, out: Path) -> Saved:
     paths: list[Path] = []
     for image in made.images:
-        make_folder(out)
+        make_folder(out, WAY_OUT)
         stem = f"{next_number(out):05d}-seed{image.recipe.seed}-{slug(image.recipe.prompt)}"
         paths.append(save_png(image.image, image.recipe, out / f"{stem}.png"))
     return Saved(paths, made.warnings, made.stopped)

@@ -1,26 +1,27 @@
-"""One picture at once for a slider that is being dragged: asked like any job, and forgotten afterwards."""
+"""One image at once for a slider that is being dragged: a job without a record."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfusion_core.errors import PerfusionError
+from perfusion_core.files import prune
 from perfusion_core.studio.jobs.store import UNFINISHED
 
 if TYPE_CHECKING:
     from perfusion_core.sampling.request import GenerationRequest
-    from perfusion_core.studio.app import Studio
     from perfusion_core.studio.jobs.store import Job
+    from perfusion_core.studio.jobs.worker import Worker
 
 FOLDER = "live-pictures"
-KEPT = 24  # pictures; the rest of the folder is cleared
+KEPT = 24  # images; the rest of the folder is cleared
 
 
 @dataclass(frozen=True)
 class Busy:
-    """Something else is being worked on; `title` says what."""
+    """The worker is at another job, called `title`."""
 
     title: str
 
@@ -30,27 +31,25 @@ def is_live(job: Job) -> bool:
     return Path(str(job.request.get("out", ""))).name == FOLDER
 
 
-def render_live(studio: Studio, request: GenerationRequest, timeout: float = 60.0) -> Path | Busy:
-    """The picture of `request`, or `Busy` when it would have to wait. Raises `PerfusionError`."""
-    for other in studio.jobs():
+def render_live(
+    worker: Worker, request: GenerationRequest, base: str, cache: Path, timeout: float = 60.0
+) -> Path | Busy:
+    """The image of `request` on `base`, as a file in a folder of `cache`; `Busy` when it would have to wait
+    or takes longer than `timeout` seconds. Raises `PerfusionError`.
+    """
+    for other in worker.store.all():
         if other.state in UNFINISHED and not is_live(other):
             return Busy(other.title)
-    folder = studio.settings.cache_folder / FOLDER
-    job = studio.submit_generate(request, out=folder)
-    job = studio.wait(job.id, timeout)
+    folder = cache / FOLDER
+    asked = {"request": asdict(request.checked()), "base": base, "out": str(folder.absolute())}
+    job = worker.submit("generate", request.prompt, asked, recorded=False)
+    job = worker.wait(job.id, timeout)
     if job.state in UNFINISHED:
-        studio.stop(job.id)
+        worker.stop(job.id)
         return Busy(job.title)
-    studio.forget(job.id)
     if job.state != "done" or not job.result.get("paths"):
         raise PerfusionError(
             job.error or "The picture was stopped before it was finished. Move the slider again."
         )
-    _clear(folder)
+    prune(folder, "*.png", keep=KEPT)
     return Path(job.result["paths"][0])
-
-
-def _clear(folder: Path) -> None:
-    pictures = sorted(folder.rglob("*.png"), key=lambda path: path.stat().st_mtime)
-    for path in pictures[:-KEPT]:
-        path.unlink(missing_ok=True)

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perfusion_core.errors import PerfusionError
-from perfusion_core.files import write_atomic
+from perfusion_core.files import make_folder, write_atomic
 from perfusion_core.studio.creating.contact_sheet import sheet
 
 if TYPE_CHECKING:
@@ -16,21 +15,13 @@ if TYPE_CHECKING:
 
     from perfusion_core.sampling.request import GenerationRequest
 
+WAY_OUT = "Choose another one, with --out or in Settings."
+
 
 def free_folder(out: Path, kind: str, request: GenerationRequest) -> Path:
     """A new folder in `out` for what `request` makes. Raises `PerfusionError` when it cannot be made."""
     folder = out / f"{next_number(out):05d}-{kind}-seed{request.seed}-{slug(request.prompt)}"
-    return make_folder(folder)
-
-
-def make_folder(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PerfusionError(
-            f"The folder {folder} cannot be made ({error.strerror}). Choose another one with --out."
-        ) from None
-    return folder
+    return make_folder(folder, WAY_OUT)
 
 
 def next_number(out: Path) -> int:

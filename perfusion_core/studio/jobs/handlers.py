@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perfusion_core.errors import PerfusionError
+from perfusion_core.errors import PerfusionError, first_line
+from perfusion_core.files import remove_folder
 from perfusion_core.studio.jobs.store import Json, Kind
 from perfusion_core.studio.jobs.worker import Handler, JobContext, JobStopped
 
@@ -29,7 +32,19 @@ def handlers(library: Library, bases: Bases) -> dict[Kind, Handler]:
         "front": lambda context: _front(library, bases, context),
         "grid": lambda context: _grid(library, bases, context),
         "acting": lambda context: _acting(library, bases, context),
+        "load": lambda context: _load(bases, context),
     }
+
+
+def _load(bases: Bases, context: JobContext) -> Json:
+    """Load a base, unless another has been chosen since this was asked for."""
+    asked = context.job.request
+    if asked["base"] != bases.settings.base:
+        return {"loaded": False}
+    loaded = bases.get(asked["base"])
+    if asked["segmenter"]:
+        _ = loaded.segmenter  # loads it
+    return {"loaded": True}
 
 
 def _teach(library: Library, bases: Bases, context: JobContext) -> Json:
@@ -65,15 +80,21 @@ def _teach(library: Library, bases: Bases, context: JobContext) -> Json:
 def _front_of_the_taught(
     library: Library, bases: Bases, context: JobContext, name: str, folder: Path
 ) -> Json | None:
-    """The front of what was taught; None when it cannot be drawn: the concept itself is safe already."""
+    """The front of what was taught; None when it cannot be drawn, whatever the reason: the concept itself is
+    safe already. What an earlier attempt left half drawn goes.
+    """
     from perfusion_core.studio.fronts.first_front import first_front
 
     context.emit({"kind": "stage", "text": "Drawing the front"})
-    loaded = bases.get(context.job.request["base"])
+    place = folder / "run" / "front"
+    remove_folder(place)
     try:
-        front = first_front(library, loaded, name, folder / "run" / "front", should_stop=context.should_stop)
-    except PerfusionError as error:
-        context.emit({"kind": "warning", "text": f"The front was not drawn. {error}"})
+        loaded = bases.get(context.job.request["base"])
+        front = first_front(library, loaded, name, place, should_stop=context.should_stop)
+    except Exception as error:
+        if not isinstance(error, PerfusionError):
+            sys.stderr.write(traceback.format_exc())
+        context.emit({"kind": "warning", "text": f"The front was not drawn. {first_line(error)}"})
         return None
     if context.should_stop():
         context.emit({"kind": "warning", "text": "Drawing the front was stopped. Explore draws it anew."})
@@ -100,18 +121,18 @@ def event_json(event: TrainEvent, previews: Sequence[Path] = ()) -> Json:
 
 
 def _generate(library: Library, bases: Bases, context: JobContext) -> Json:
-    from perfusion_core.studio.creating.create import make_images, repeat_image
+    from perfusion_core.studio.creating.create import make_images
 
     asked = context.job.request
     loaded = bases.get(asked["base"])
-    options: Json = {"on_step": _progress(context), "should_stop": context.should_stop}
-    if asked.get("source"):
-        anyway = bool(asked.get("anyway"))
-        saved = repeat_image(
-            library, loaded, Path(asked["source"]), Path(asked["out"]), anyway=anyway, **options
-        )
-    else:
-        saved = make_images(library, loaded, _request(asked), Path(asked["out"]), **options)
+    saved = make_images(
+        library,
+        loaded,
+        _request(asked),
+        Path(asked["out"]),
+        on_step=_progress(context),
+        should_stop=context.should_stop,
+    )
     result: Json = {"paths": [str(path) for path in saved.paths], "warnings": list(saved.warnings)}
     return _result(result, saved.stopped)
 

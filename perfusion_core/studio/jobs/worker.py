@@ -1,22 +1,21 @@
-"""One thread owns the device and does one job after another; everyone else asks and looks.
+"""One thread owns the device and does one job after another; all other threads submit jobs and read records.
 
 A job belongs to no browser tab: it is a record on disk, and this thread is the only one that works on it.
 """
 
 from __future__ import annotations
 
-import gc
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfusion_core.errors import PerfusionError
-from perfusion_core.files import write_atomic
+from perfusion_core.files import make_folder, write_atomic
 from perfusion_core.studio.jobs.store import UNFINISHED, Job, JobStore, Json, Kind, State
 
 if TYPE_CHECKING:
@@ -36,36 +35,34 @@ class JobStopped(Exception):  # noqa: N818 - not an error
 
 @dataclass(frozen=True)
 class JobContext:
-    """What a handler may know and do while its job runs."""
+    """What a handler may know and do while its job runs. `emit` never fails: a lost event loses no work."""
 
     job: Job
     folder: Path
     emit: Callable[[Json], None]
     should_stop: Callable[[], bool]
 
-    @property
-    def resuming(self) -> bool:
-        return self.job.attempt > 1
-
 
 Handler = Callable[[JobContext], Json]
 """Does the job and returns its result (paths and numbers). Raises `JobStopped` or `PerfusionError`."""
 
 
-def owner_lock(home: Path) -> FileLock:
-    """Make this process the only one that works in `home`. Raises `PerfusionError` when another one does."""
+def owner_lock(
+    home: Path,
+    taken: str = "Another Perfusion Studio is already working in {home}. Use that one, close it, or start "
+    "this one with PERFUSION_HOME set to another folder.",
+) -> FileLock:
+    """Make this process the only one that works in `home`. Raises `PerfusionError`: `taken` when another
+    one does.
+    """
     from filelock import FileLock, Timeout
 
+    make_folder(home, "Set PERFUSION_HOME to one that can.", private=True)
     try:
-        home.mkdir(parents=True, exist_ok=True)
         lock = FileLock(home / "studio.lock")
         lock.acquire(timeout=0)  # pyright: ignore[reportUnknownMemberType]
     except Timeout:
-        raise PerfusionError(
-            f"Another Perfusion Studio is already working in {home}. Use that one, close it, or start this "
-            "one "
-            "with PERFUSION_HOME set to another folder."
-        ) from None
+        raise PerfusionError(taken.format(home=home)) from None
     except OSError as error:
         raise PerfusionError(
             f"The data folder {home} cannot be used ({error.strerror}). Set PERFUSION_HOME to a folder that "
@@ -74,26 +71,41 @@ def owner_lock(home: Path) -> FileLock:
     return lock
 
 
+@dataclass
+class _Current:
+    """The job that the thread is working on. `abandoned`: nobody waits for its end any more."""
+
+    id: str
+    stop: threading.Event = field(default_factory=threading.Event)
+    abandoned: bool = False
+
+
 class Worker:
-    """The queue and the thread behind it."""
+    """The queue and the thread behind it. Which job is running is known here, never read from the disk."""
 
     def __init__(self, store: JobStore, handlers: Mapping[Kind, Handler]) -> None:
         self.store = store
         self._handlers = dict(handlers)
         self._wake = threading.Condition()
-        self._stop_current = threading.Event()
+        self._current: _Current | None = None
         self._closing = False
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Recover what an earlier process left behind and begin to work."""
-        self.store.recover()
-        self._thread = threading.Thread(target=self._work, name="perfusion-worker", daemon=True)
-        self._thread.start()
-
-    def submit(self, kind: Kind, title: str, request: Json) -> Job:
+        """Recover what an earlier process left behind and begin to work, also again after `close`."""
         with self._wake:
-            job = self.store.new(kind, title, request)
+            self._closing = False
+            self.store.own()
+            self.store.recover()
+            self.store.prune()
+            if self._thread is None:  # else one was left behind at its job, and goes on with the queue
+                self._thread = threading.Thread(target=self._work, name="perfusion-worker", daemon=True)
+                self._thread.start()
+
+    def submit(self, kind: Kind, title: str, request: Json, *, recorded: bool = True) -> Job:
+        """Queue a job; see `JobStore.new`. Raises `PerfusionError` when it cannot be recorded."""
+        with self._wake:
+            job = self.store.new(kind, title, request, recorded=recorded)
             self._wake.notify_all()
         return job
 
@@ -101,12 +113,15 @@ class Worker:
         """Ask a job to stop: a queued one at once, the running one at its next step."""
         with self._wake:
             job = self.store.get(job_id)
-            if job.state == "queued":
-                return self.store.save(job.changed(state="stopped", finished_at=time.time()))
-            if job.state == "running":
-                self._stop_current.set()
-                return self.store.save(job.changed(state="stopping"))
-            return job
+            if self._is_running(job_id):
+                assert self._current is not None
+                self._current.stop.set()
+                job = self.store.keep(job.changed(state="stopping"))
+            elif job.state in UNFINISHED:  # one that is not running cannot be "running": a lost record
+                state = "stopped" if job.state == "queued" else "interrupted"
+                job = self.store.keep(job.changed(state=state, finished_at=time.time()))
+            self._wake.notify_all()
+        return job
 
     def resume(self, job_id: str) -> Job:
         """Queue a stopped, interrupted or failed job again. Raises `PerfusionError` for any other."""
@@ -130,8 +145,8 @@ class Worker:
     def wait(self, job_id: str, timeout: float | None = None) -> Job:
         """Block until a job is over (or `timeout` seconds have passed) and return it."""
         with self._wake:
-            self._wake.wait_for(lambda: self.store.get(job_id).state not in UNFINISHED, timeout)
-        return self.store.get(job_id)
+            self._wake.wait_for(lambda: self._is_over(job_id), timeout)
+            return self.store.get(job_id)
 
     def close(self, timeout: float = PATIENCE) -> None:
         """Stop working. The running job stops at its next step and is interrupted, so that it can be resumed.
@@ -140,36 +155,57 @@ class Worker:
         """
         with self._wake:
             self._closing = True
-            self._stop_current.set()
+            if self._current is not None:
+                self._current.stop.set()
             self._wake.notify_all()
-        if self._thread is not None:
-            self._thread.join(timeout)
-            if self._thread.is_alive():
+            thread = self._thread
+        if thread is not None:
+            thread.join(timeout)
+        with self._wake:
+            if self._current is not None:
+                self._current.abandoned = True
+            if self.store.owned:
                 self.store.recover()
+                self.store.disown()
+
+    def _is_running(self, job_id: str) -> bool:
+        return self._current is not None and self._current.id == job_id and not self._current.abandoned
+
+    def _is_over(self, job_id: str) -> bool:
+        state = self.store.get(job_id).state
+        return state not in UNFINISHED or (state != "queued" and not self._is_running(job_id))
 
     def _work(self) -> None:
-        while True:
-            with self._wake:
-                job = self._next()
-                while job is None and not self._closing:
-                    self._wake.wait()
-                    job = self._next()
-                if self._closing or job is None:
-                    return
-                self._stop_current.clear()
-                job = self.store.save(job.changed(state="running", started_at=time.time()))
-            self._run(job)
+        while (taken := self._take()) is not None:
+            job, current = taken
+            try:
+                self._run(job, current)
+            except BaseException:  # the thread must outlive anything that one job does
+                sys.stderr.write(traceback.format_exc())
+            _free_memory()
 
-    def _next(self) -> Job | None:
-        return next((job for job in self.store.all() if job.state == "queued"), None)
+    def _take(self) -> tuple[Job, _Current] | None:
+        """The next job, now running; None when the thread is to end."""
+        with self._wake:
+            while not self._closing:
+                job = next((job for job in self.store.all() if job.state == "queued"), None)
+                if job is not None:
+                    self._current = _Current(job.id)
+                    job = self.store.keep(job.changed(state="running", started_at=time.time()))
+                    return job, self._current
+                self._wake.wait()
+            self._thread = None
+            return None
 
-    def _run(self, job: Job) -> None:
-        context = JobContext(
-            job,
-            self.store.folder(job.id),
-            emit=lambda event: self.store.append(job.id, event),
-            should_stop=self._stop_current.is_set,
-        )
+    def _run(self, job: Job, current: _Current) -> None:
+        def emit(event: Json) -> None:
+            try:
+                if not current.abandoned:
+                    self.store.append(job.id, event)
+            except PerfusionError as failure:
+                sys.stderr.write(f"{failure}\n")
+
+        context = JobContext(job, self.store.folder(job.id), emit, current.stop.is_set)
         result: Json = {}
         error: str | None = None
         state: State = "done"
@@ -179,36 +215,36 @@ class Worker:
             state, result = ("interrupted" if self._closing else "stopped"), stopped.result
         except PerfusionError as failure:
             state, error = "failed", str(failure)
-        except Exception as failure:  # the thread must outlive any job; the whole story goes to a file
+        except BaseException as failure:
             state, error = "failed", self._explain(job, failure)
-        finished = job.changed(state=state, result=result, error=error, finished_at=time.time())
-        with self._wake:
-            self._save_or_warn(finished)
-            self._wake.notify_all()
-        _free_memory()
+        finally:
+            with self._wake:
+                if not current.abandoned:
+                    finished = job.changed(state=state, result=result, error=error, finished_at=time.time())
+                    self.store.keep(finished)
+                    self.store.prune()
+                self._current = None
+                self._wake.notify_all()
 
-    def _explain(self, job: Job, failure: Exception) -> str:
+    def _explain(self, job: Job, failure: BaseException) -> str:
+        from perfusion_core.model.memory import is_out_of_memory
+
         story = traceback.format_exc()
-        if isinstance(failure, MemoryError) or "out of memory" in str(failure).lower():
-            return "The memory was not enough. Make fewer or smaller images, or a lower batch size."
+        if is_out_of_memory(failure):
+            return (
+                "The memory was not enough. Make fewer or smaller images, or lower the batch size, and "
+                "resume."
+            )
         log = self.store.folder(job.id) / "error.txt"
         try:
-            write_atomic(log, story.encode())
+            write_atomic(log, story.encode(errors="backslashreplace"), private=True)
         except PerfusionError:
             sys.stderr.write(story)
         return f"Something unexpected went wrong ({type(failure).__name__}: {failure}). Details are in {log}."
 
-    def _save_or_warn(self, job: Job) -> None:
-        try:
-            self.store.save(job)
-        except (
-            PerfusionError
-        ) as failure:  # a full disk: after a restart the job is interrupted, which is true
-            sys.stderr.write(f"{failure}\n")
-
 
 def _free_memory() -> None:
-    gc.collect()
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    if "torch" in sys.modules:  # else there is nothing to give back, and loading it would take seconds
+        from perfusion_core.model.memory import release_memory
+
+        release_memory()

@@ -1,10 +1,13 @@
-"""The small pictures on library cards."""
+"""The small images on library cards."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import io
+import os
+import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfusion_core.concept_metadata import LARGEST_THUMBNAIL_SIDE
@@ -15,11 +18,34 @@ if TYPE_CHECKING:
 
 CARD_SIDE = 256
 EMBEDDED_SIDE = 96
+LARGEST_CARD = 2**20  # bytes; a card of ours has at most a quarter of that
 
 
 def card_bytes(picture: Image.Image) -> bytes:
     """A PNG for the library's own folder."""
     return _small(picture, CARD_SIDE, "PNG")
+
+
+def is_card(path: Path) -> bool:
+    """Whether a file can be a card written here: a file of its own, not a link, and not too large."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST_CARD
+
+
+def read_card(path: Path | None) -> Image.Image | None:
+    """A card's image, decoded; None where there is none or it is damaged."""
+    if path is None:
+        return None
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            return picture.convert("RGB") if max(picture.size) <= LARGEST_THUMBNAIL_SIDE else None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
 
 
 def embedded(picture: Image.Image) -> str:
@@ -28,8 +54,8 @@ def embedded(picture: Image.Image) -> str:
 
 
 def from_embedded(text: str | None) -> Image.Image | None:
-    """The picture inside a concept file, decoded with care: it may be a stranger's. None when it is no
-    picture.
+    """The image inside a concept file, decoded with care: it may be a stranger's. None when it is no image
+    or an absurdly large one.
     """
     if text is None:
         return None
@@ -42,7 +68,7 @@ def from_embedded(text: str | None) -> Image.Image | None:
         with Image.open(io.BytesIO(content), formats=["WEBP"]) as picture:
             return picture.convert("RGB")
     except (binascii.Error, OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
-        return None  # a concept without a picture is still a concept
+        return None  # a concept without an image is still a concept
 
 
 def _small(picture: Image.Image, side: int, kind: str) -> bytes:

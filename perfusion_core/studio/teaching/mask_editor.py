@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from perfusion_core.errors import PerfusionError
-from perfusion_core.studio.teaching.staging import TINT, Look, Staged, look_for, staging_file
+from perfusion_core.studio.teaching.staging import TINT, Look, Staged, Staging, look_for, staging_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from perfusion_core.studio.app import Studio
     from perfusion_core.training.photos import Box, Photo
 
 SIDE = 512  # pixels of the layer that is painted on
@@ -79,14 +78,14 @@ class Table:
     remark: str
 
 
-def open_photo(studio: Studio, one: Staged, place: int, look: Look) -> Table:
+def open_photo(staging: Staging, one: Staged, place: int, look: Look) -> Table:
     """Put a photo on the table with the mask that would be learned from. Raises `PhotoError`."""
-    photo, mask, remark = look_for(studio, one, look)
+    photo, mask, remark = look_for(staging, one, look)
     opened = Opened(place, one.source, photo.crop, "", one.crop is not None, bool(one.mask))
-    return _table(studio, photo, mask, opened, remark)
+    return _table(staging, photo, mask, opened, remark)
 
 
-def recut(studio: Studio, opened: Opened, layer: Image.Image | None, frame: Frame, look: Look) -> Table:
+def recut(staging: Staging, opened: Opened, layer: Image.Image | None, frame: Frame, look: Look) -> Table:
     """Another square of the opened photo.
 
     What was painted stays where it was in the photo; around it the mask is found anew.
@@ -97,13 +96,13 @@ def recut(studio: Studio, opened: Opened, layer: Image.Image | None, frame: Fram
 
     mask, painted = painted_mask(opened, layer)
     box = frame.box(load_photos(opened.source)[0].full.size)
-    photo, found, remark = look_for(studio, Staged(opened.source, "", "", crop=box), look)
+    photo, found, remark = look_for(staging, Staged(opened.source, "", "", crop=box), look)
     if painted:
         canvas = np.zeros(photo.full.size[::-1], dtype=np.float32)
         canvas[_inside(box)] = found
         canvas[_inside(opened.crop)] = _scaled(mask, opened.crop[2] - opened.crop[0])
         found, remark = canvas[_inside(box)], ""
-    return _table(studio, photo, found, replace(opened, moved=True, painted=painted), remark)
+    return _table(staging, photo, found, replace(opened, moved=True, painted=painted), remark)
 
 
 def painted_mask(opened: Opened, layer: Image.Image | None) -> tuple[NDArray[Any], bool]:
@@ -111,8 +110,11 @@ def painted_mask(opened: Opened, layer: Image.Image | None) -> tuple[NDArray[Any
     import numpy as np
     from PIL import Image as Pictures
 
-    with Pictures.open(opened.mask) as kept:
-        before = np.asarray(kept.convert("L"), dtype=np.float32) / 255
+    try:
+        with Pictures.open(opened.mask, formats=["PNG"]) as kept:
+            before = np.asarray(kept.convert("L"), dtype=np.float32) / 255
+    except OSError as error:  # open for so long that newer files have taken its place
+        raise PerfusionError("The photo is no longer open. Close it and open it again.") from error
     if layer is None:  # nothing left of it
         return np.zeros_like(before), bool(before.max(initial=0.0) > NOTICED)
     alpha = np.asarray(layer.convert("RGBA").resize((SIDE, SIDE)), dtype=np.float32)[..., 3] / 255
@@ -120,7 +122,7 @@ def painted_mask(opened: Opened, layer: Image.Image | None) -> tuple[NDArray[Any
     return now, opened.painted or bool(np.abs(now - before).max() > NOTICED)
 
 
-def apply(studio: Studio, one: Staged, opened: Opened, layer: Image.Image | None) -> Staged:
+def apply(staging: Staging, one: Staged, opened: Opened, layer: Image.Image | None) -> Staged:
     """The staged photo with the square and the mask from the table. Raises `PerfusionError` when a hand has
     left nothing to learn from.
     """
@@ -132,12 +134,12 @@ def apply(studio: Studio, one: Staged, opened: Opened, layer: Image.Image | None
             "Nothing is painted in this photo. Paint what is to be learned; Reset brings back the mask that "
             "was found."
         )
-    return replace(one, crop=opened.crop, mask=str(_keep(studio, mask)))
+    return replace(one, crop=opened.crop, mask=str(_keep(staging, mask, "painted")))
 
 
-def _table(studio: Studio, photo: Photo, mask: Any, opened: Opened, remark: str) -> Table:
+def _table(staging: Staging, photo: Photo, mask: Any, opened: Opened, remark: str) -> Table:
     small = _scaled(mask, SIDE)
-    opened = replace(opened, crop=photo.crop, mask=str(_keep(studio, small)))
+    opened = replace(opened, crop=photo.crop, mask=str(_keep(staging, small, "masks")))
     frame = Frame.of(photo.crop, photo.full.size)
     return Table(opened, photo.image.resize((SIDE, SIDE)), _layer(small), frame, photo.full.size, remark)
 
@@ -165,9 +167,9 @@ def _scaled(mask: Any, side: int) -> NDArray[Any]:
     return np.asarray(picture.resize((side, side), Pictures.Resampling.BILINEAR)).clip(0.0, 1.0)
 
 
-def _keep(studio: Studio, mask: NDArray[Any]) -> Path:
+def _keep(staging: Staging, mask: NDArray[Any], kind: Literal["masks", "painted"]) -> Path:
     import numpy as np
     from PIL import Image as Pictures
 
     picture = Pictures.fromarray(np.round(mask * 255).astype(np.uint8))
-    return staging_file(studio, picture, "masks")
+    return staging_file(staging, picture, kind)

@@ -9,8 +9,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perfusion_core.studio.app import Studio
-    from perfusion_core.studio.jobs.store import Job
+    from perfusion_core.studio.jobs.store import Job, JobStore
 
 
 @dataclass(frozen=True)
@@ -47,21 +46,21 @@ class TeachProgress:
         return Path(str(self.job.request.get("folder", "")))
 
 
-def latest_teaching(studio: Studio) -> Job | None:
+def latest_teaching(store: JobStore) -> Job | None:
     """The teaching to show: the one under way, else the one asked for last."""
-    jobs = [job for job in studio.jobs() if job.kind == "teach"]
+    jobs = [job for job in store.all() if job.kind == "teach"]
     running = [job for job in jobs if job.state in ("running", "stopping")]
     return (running or jobs[::-1] or [None])[0]
 
 
-def teach_progress(studio: Studio, job: Job) -> TeachProgress:
+def teach_progress(store: JobStore, job: Job) -> TeachProgress:
     """The progress of a teaching job from its events. A step done again after a crash replaces what it said
     before.
     """
     found = TeachProgress(job)
     facts: dict[str, Any] = {"stage": "", "step": 0, "total": 0, "seconds": 0.0, "eta": None}
     clock: list[tuple[int, float]] = []
-    for event in studio.events(job.id):
+    for event in store.events(job.id):
         kind = event.get("kind")
         for key in ("step", "total", "seconds"):
             if key in event:

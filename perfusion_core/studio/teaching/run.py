@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from perfusion_core.studio.bases import LoadedBase, Missing
 from perfusion_core.studio.fronts.recommendation import front_validation, with_recommendation
 from perfusion_core.studio.fronts.validation import FIRST_SEED, Judge, Validation
 from perfusion_core.studio.library.library import Library, LibraryEntry
+from perfusion_core.studio.library.names import plain
 from perfusion_core.studio.library.thumbnails import embedded
 from perfusion_core.studio.teaching.crops import given_masks, make_squares, with_crops
 from perfusion_core.studio.teaching.run_folder import PhotoFacts, RunFolder, Setting, Teaching
@@ -76,18 +76,12 @@ def begin_teaching(library: Library, request: TeachRequest) -> Path:
     """
     from perfusion_core.training.photos import load_photos
 
-    name = validate_name(request.name.strip().removeprefix("<").removesuffix(">"))
+    name = validate_name(plain(request.name))
     superclass = _checked_superclass(request.superclass)
     if not request.overwrite:
         library.check_free(name)
     photos = load_photos(request.photos)
-    folder = library.begin()
-    try:
-        _fill(RunFolder(folder), request, name, superclass, photos)
-    except BaseException:  # a refused mask, a full disk: nothing half-made stays
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    return folder
+    return library.begin(lambda folder: _fill(RunFolder(folder), request, name, superclass, photos))
 
 
 def _fill(run: RunFolder, request: TeachRequest, name: str, superclass: str, photos: Sequence[Photo]) -> None:
@@ -124,7 +118,7 @@ def find_unfinished(library: Library, name: str = "") -> Path:
     """The folder of the latest teaching that was not finished, of that name when given. Raises
     `LibraryError`.
     """
-    wanted = name.strip().removeprefix("<").removesuffix(">").casefold()
+    wanted = plain(name).casefold()
     known: list[str] = []
     for folder in library.unfinished():
         try:
@@ -152,12 +146,19 @@ def teach(
     library.
 
     `say` is told which stage begins. Stopping keeps everything; so does any error, and both can be continued.
+    A teaching that has come to its concept is not done again. A name that was given away meanwhile gets a
+    number, and a warning says so.
     """
     from perfusion_core.training.trainer import train
 
     run = RunFolder(folder)
     teaching = run.teaching()
     warnings = list(teaching.warnings)
+    finished = library.finished(folder)
+    if finished is not None:
+        if teaching.overwrite:  # the one it replaces may not have gone yet
+            finished = library.add(finished.load(), folder=folder, overwrite=True)
+        return Taught(folder, finished, tuple(warnings))
     make_squares(run, teaching, loaded, warnings, say)
     pairs = [run.square(facts) for facts in teaching.photos]
     photos, masks = [photo for photo, _ in pairs], [mask for _, mask in pairs]
@@ -207,7 +208,15 @@ def teach(
         return Taught(folder, None, tuple(warnings))
     if chosen.keys is None:  # with trained keys the file is as large as it may be
         chosen = chosen.with_metadata(thumbnail=embedded(thumbnail))
-    entry = library.add(chosen, thumbnail=thumbnail, folder=folder, overwrite=teaching.overwrite)
+    try:
+        entry = library.add(chosen, thumbnail=thumbnail, folder=folder, overwrite=teaching.overwrite)
+    except LibraryError:
+        free = library.free_name(chosen.name)
+        if free == chosen.name:
+            raise
+        warnings.append(f"<{chosen.name}> was given to another concept meanwhile, so this one is <{free}>.")
+        renamed = chosen.with_metadata(name=free)
+        entry = library.add(renamed, thumbnail=thumbnail, folder=folder)
     return Taught(folder, entry, tuple(warnings))
 
 

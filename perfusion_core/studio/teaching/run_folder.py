@@ -24,7 +24,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from perfusion_core.errors import LibraryError
-from perfusion_core.files import write_atomic
+from perfusion_core.files import make_folder, write_atomic
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,11 +80,10 @@ class RunFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.run = folder / "run"
-        self.previews = self.run / "previews"
 
     def write_teaching(self, teaching: Teaching) -> None:
-        self.run.mkdir(parents=True, exist_ok=True)
-        write_atomic(self.run / "teach.json", teaching.model_dump_json(indent=1).encode())
+        _private(self.run)
+        write_atomic(self.run / "teach.json", teaching.model_dump_json(indent=1).encode(), private=True)
 
     def teaching(self) -> Teaching:
         """Raises `LibraryError` when it cannot be read."""
@@ -133,7 +132,7 @@ class RunFolder:
     def write_recipe(self, recipe: Recipe) -> None:
         import json
 
-        write_atomic(self.run / "recipe.json", json.dumps(recipe.to_dict(), indent=1).encode())
+        write_atomic(self.run / "recipe.json", json.dumps(recipe.to_dict(), indent=1).encode(), private=True)
 
     def recipe(self) -> Recipe | None:
         """The settings this run was started with; None before it was."""
@@ -154,15 +153,12 @@ class RunFolder:
     def write_preview(self, step: int, number: int, image: Image.Image) -> Path:
         return self._write_image("previews", f"step-{step:04d}-{number}", image)
 
-    def preview_paths(self) -> list[Path]:
-        return sorted(self.previews.glob("step-*.png"))
-
     def _write_image(self, kind: str, name: str, image: Image.Image) -> Path:
         path = self.run / kind / f"{name}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _private(path.parent)
         buffer = io.BytesIO()
         image.save(buffer, format="PNG")
-        write_atomic(path, buffer.getvalue())
+        write_atomic(path, buffer.getvalue(), private=True)
         return path
 
     def _read_image(self, kind: str, name: str, mode: str) -> Image.Image:
@@ -174,3 +170,7 @@ class RunFolder:
             raise LibraryError(
                 f"{path} is missing or damaged, so the teaching cannot go on. Start it again from the photos."
             ) from error
+
+
+def _private(folder: Path) -> None:
+    make_folder(folder, "Nothing was lost; allow writing there and resume.", private=True)

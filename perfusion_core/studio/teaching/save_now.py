@@ -5,19 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
 from perfusion_core.concept import load_concept
-from perfusion_core.concept_name import MAX_NAME_LENGTH
 from perfusion_core.errors import LibraryError
+from perfusion_core.studio.library.thumbnails import read_card
 
 if TYPE_CHECKING:
-    from perfusion_core.studio.app import Studio
     from perfusion_core.studio.jobs.store import Job
-    from perfusion_core.studio.library.library import LibraryEntry
+    from perfusion_core.studio.library.library import Library, LibraryEntry
 
 
-def save_now(studio: Studio, job: Job) -> LibraryEntry:
+def save_now(library: Library, job: Job) -> LibraryEntry:
     """The best checkpoint of a teaching as a concept of its own, called `<name>-so-far`. Raises
     `LibraryError`.
     """
@@ -27,15 +24,7 @@ def save_now(studio: Studio, job: Job) -> LibraryEntry:
             "Nothing has been learned yet. Wait for the first checkpoint, or start the teaching."
         )
     concept = load_concept(file)
-    taken = {entry.name for entry in studio.library.entries()}
-    stem = f"{concept.name[: MAX_NAME_LENGTH - 11]}-so-far"
-    name, number = stem, 1
-    while name in taken:
-        number += 1
-        name = f"{stem}-{number}"
+    name = library.free_name(concept.name, "-so-far")
     step = int(concept.metadata.scores.get("step", -1))
     preview = file.parent / "previews" / f"step-{step:04d}-0.png"
-    if not preview.is_file():
-        return studio.library.add(concept.with_metadata(name=name))
-    with Image.open(preview, formats=["PNG"]) as picture:
-        return studio.library.add(concept.with_metadata(name=name), thumbnail=picture)
+    return library.add(concept.with_metadata(name=name), thumbnail=read_card(preview))

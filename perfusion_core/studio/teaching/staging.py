@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from perfusion_core.errors import PerfusionError
+from perfusion_core.files import make_folder, prune, write_atomic
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from perfusion_core.studio.app import Studio
+    from perfusion_core.studio.bases import Bases
     from perfusion_core.studio.teaching.run_folder import RunFolder
     from perfusion_core.training.photos import Box, Photo
 
 SIDE = 320  # pixels of a thumbnail
 TINT = (200, 69, 43)
-KEPT = 200
+KEPT = 200  # files of a kind that can be made again
+PAINTED_FOR = 30 * 24 * 3600.0  # seconds that a mask painted by a person is kept
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,34 @@ class Staged:
 
 
 @dataclass(frozen=True)
+class NotYet:
+    """There is no segmenter in memory, because the worker is at the job called `title`."""
+
+    title: str
+
+
+@dataclass(frozen=True)
+class Staging:
+    """What staging needs. `load` has base and segmenter loaded, and returns the title of a job in its way."""
+
+    folder: Path
+    bases: Bases
+    load: Callable[[], str]
+
+    @contextmanager
+    def segmenter(self) -> Generator[Any]:
+        """The segmenter of the base in use, `Missing`, or `NotYet`. Raises `PerfusionError` when the base
+        cannot be loaded.
+
+        The base is loaded by the worker, never here, and is not let go while this is held.
+        """
+        title = self.load()
+        with self.bases.borrow() as loaded:
+            found = loaded.loaded_segmenter if loaded is not None else None
+            yield NotYet(title) if found is None else found
+
+
+@dataclass(frozen=True)
 class Look:
     """What to look for in photos: a word for the subject (empty: not known yet), or with "none" nothing."""
 
@@ -53,7 +84,7 @@ class Look:
         return cls((kind or "").strip(), mask)
 
 
-def stage(studio: Studio, sources: Sequence[Path]) -> list[Staged]:
+def stage(staging: Staging, sources: Sequence[Path]) -> list[Staged]:
     """Check photos and make upright square thumbnails. Raises `PhotoError` naming the photo that is
     refused.
     """
@@ -65,13 +96,13 @@ def stage(studio: Studio, sources: Sequence[Path]) -> list[Staged]:
         by_sha.setdefault(load_photos(str(path))[0].sha, path)
     return [
         Staged(
-            str(by_sha[photo.sha]), photo.original_name, str(thumbnail(studio, photo.image)), photo.warnings
+            str(by_sha[photo.sha]), photo.original_name, str(thumbnail(staging, photo.image)), photo.warnings
         )
         for photo in photos
     ]
 
 
-def staged_again(studio: Studio, run: RunFolder) -> list[Staged]:
+def staged_again(staging: Staging, run: RunFolder) -> list[Staged]:
     """The photos of an earlier teaching with the squares and masks they were given by hand; none when it was
     not taught here. Raises `PerfusionError`.
     """
@@ -80,13 +111,13 @@ def staged_again(studio: Studio, run: RunFolder) -> list[Staged]:
     found: list[Staged] = []
     for facts in run.teaching().photos:
         photo, mask = run.run / "photos" / f"{facts.id}.png", run.run / "masks" / f"{facts.id}.png"
-        (one,) = stage(studio, [photo])
+        (one,) = stage(staging, [photo])
         painted = str(mask) if facts.painted else ""
         found.append(replace(one, name=facts.original_name, crop=facts.crop, mask=painted))
     return found
 
 
-def with_masks(studio: Studio, staged: Sequence[Staged], look: Look) -> tuple[list[Staged], str]:
+def with_masks(staging: Staging, staged: Sequence[Staged], look: Look) -> tuple[list[Staged], str]:
     """The same photos in the squares they will be learned from, with what is not learned from paled; and a
     remark where the subject was not found.
 
@@ -96,15 +127,15 @@ def with_masks(studio: Studio, staged: Sequence[Staged], look: Look) -> tuple[li
     shown: list[Staged] = []
     remarks: list[str] = []
     for one in staged:
-        photo, mask, remark = look_for(studio, one, look)
+        photo, mask, remark = look_for(staging, one, look)
         masked = bool(mask.min() < 1.0)
         picture = overlay(photo.image, mask) if masked else photo.image
-        shown.append(replace(one, thumbnail=str(thumbnail(studio, picture)), masked=masked))
+        shown.append(replace(one, thumbnail=str(thumbnail(staging, picture)), masked=masked))
         remarks += [remark] if remark else []
     return shown, " ".join(dict.fromkeys(remarks))
 
 
-def look_for(studio: Studio, one: Staged, look: Look) -> tuple[Photo, NDArray[Any], str]:
+def look_for(staging: Staging, one: Staged, look: Look) -> tuple[Photo, NDArray[Any], str]:
     """A photo in its square, its mask, and a remark when the subject was not found. Shape: mask (H, W)."""
     from perfusion_core.studio.bases import Missing
     from perfusion_core.studio.teaching.crops import centred_unless
@@ -115,14 +146,20 @@ def look_for(studio: Studio, one: Staged, look: Look) -> tuple[Photo, NDArray[An
     if one.crop is not None:
         photo = cropped(photo, one.crop)
     searched = bool(look.word) and look.mask == "auto"
-    segmenter = studio.bases.get(studio.settings.base).segmenter if searched else None
     remarks: list[str] = []
-    if isinstance(segmenter, Missing):
-        remarks.append(f"The whole photos are learned from, background included. {segmenter.reason}")
-        segmenter = None
-    (photo,) = centred_unless([one.crop is not None], [photo], look.word, segmenter)
-    given = [one.mask or None]
-    (mask,) = subject_masks([photo], look.word, segmenter, given, warn=remarks.append)
+    with staging.segmenter() if searched else nullcontext() as segmenter:
+        if isinstance(segmenter, Missing):
+            remarks.append(f"The whole photos are learned from, background included. {segmenter.reason}")
+            segmenter = None
+        elif isinstance(segmenter, NotYet):
+            remarks.append(
+                f"The model is at work (“{segmenter.title}”), so the photos are shown whole. The subject is "
+                "looked for when the teaching begins."
+            )
+            segmenter = None
+        (photo,) = centred_unless([one.crop is not None], [photo], look.word, segmenter)
+        given = [one.mask or None]
+        (mask,) = subject_masks([photo], look.word, segmenter, given, warn=remarks.append)
     return photo, mask, " ".join(remarks)
 
 
@@ -139,23 +176,26 @@ def overlay(image: Image.Image, mask: Any) -> Image.Image:
     return Pictures.fromarray(mixed.clip(0, 255).astype(np.uint8))
 
 
-def thumbnail(studio: Studio, image: Image.Image) -> Path:
+def thumbnail(staging: Staging, image: Image.Image) -> Path:
     """A small copy of a square for the page."""
     small = image.convert("RGB").resize((SIDE, SIDE))
-    return staging_file(studio, small, "thumbnails")
+    return staging_file(staging, small, "thumbnails")
 
 
-def staging_file(studio: Studio, picture: Image.Image, kind: str) -> Path:
-    """`picture` in a file of its own that lives until many newer ones of its kind have come."""
-    folder = studio.settings.cache_folder / "staging" / kind
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{uuid.uuid4().hex[:16]}.png"
-        picture.save(path)
-    except OSError as error:
-        raise PerfusionError(
-            f"The photo cannot be shown: {folder} cannot be written ({error.strerror})."
-        ) from None
-    for old in sorted(folder.glob("*.png"), key=lambda found: found.stat().st_mtime)[:-KEPT]:
-        old.unlink(missing_ok=True)
+def staging_file(
+    staging: Staging, image: Image.Image, kind: Literal["thumbnails", "masks", "painted"]
+) -> Path:
+    """`image` in a PNG file of its own. Painted masks are a person's work and stay for a month; files of the
+    other kinds until KEPT newer ones have come. Raises `PerfusionError`.
+    """
+    folder = staging.folder / kind
+    make_folder(folder, "The photo cannot be shown. Free some space or allow writing there.", private=True)
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    path = folder / f"{uuid.uuid4().hex[:16]}.png"
+    write_atomic(path, buffer.getvalue(), private=True)
+    if kind == "painted":
+        prune(folder, "*.png", older_than=PAINTED_FOR)
+    else:
+        prune(folder, "*.png", keep=KEPT)
     return path

@@ -112,7 +112,8 @@ def follow(
     if not live or studio.base is None:
         return [gr.skip(), gr.skip()]
     try:
-        made = render_live(studio, Asked.of(prompt, *values).request(positions, count=1))
+        asked = Asked.of(prompt, *values).request(positions, count=1)
+        made = render_live(studio.worker, asked, studio.settings.base, studio.settings.cache_folder)
     except PerfusionError as error:
         return [gr.skip(), note(str(error), "problem")]
     if isinstance(made, Busy):

@@ -139,11 +139,7 @@ def _exported(studio: Studio, served: Served, name: str, small: bool) -> Path:
 
 
 def _free_name(studio: Studio, name: str) -> str:
-    taken = {entry.name for entry in studio.library.entries()}
-    number = 2
-    while f"{name[:36]}-{number}" in taken:
-        number += 1
-    return f"{name[:36]}-{number}"
+    return studio.library.free_name(name)
 
 
 def _taken_name(studio: Studio, path: Path) -> str:

@@ -10,7 +10,7 @@ import gradio as gr
 
 from perfusion_core.errors import PerfusionError
 from perfusion_core.studio.access import make_secret
-from perfusion_core.studio.settings import prefer, read_preferences
+from perfusion_core.studio.settings import chosen_folder, prefer, read_preferences
 from perfusion_core.ui.html import escape, note
 
 if TYPE_CHECKING:
@@ -148,16 +148,7 @@ def listen(room: SettingsRoom, studio: Studio, demo: gr.Blocks) -> None:
 def _folder(text: str | None, default: Path, what: str) -> Path:
     """A folder a person typed, made where it is missing. Raises `PerfusionError`."""
     typed = (text or "").strip()
-    path = Path(typed).expanduser().absolute() if typed else default
-    if path == default:
-        return path
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PerfusionError(
-            f"{path} cannot be the folder for {what} ({error.strerror}). Give a folder that can be written."
-        ) from None
-    return path
+    return default if not typed or typed == str(default) else chosen_folder(typed, what)
 
 
 def _nearest(memory: float | None) -> float:

@@ -37,7 +37,7 @@ def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
             problems += [problem] if problem else []
             good += [] if problem else [file]
         try:
-            return [*shown(_again(staged, stage(studio, good) if good else []), problems), None]
+            return [*shown(_again(staged, stage(studio.staging, good) if good else []), problems), None]
         except PerfusionError as error:
             return [*shown(staged, [*problems, str(error)]), None]
 
@@ -46,7 +46,7 @@ def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
         if found is None:
             return [gr.skip() for _ in [*photos, room.name, room.kind]]
         return [
-            *shown(stage(studio, list(found.photos)), []),
+            *shown(stage(studio.staging, list(found.photos)), []),
             free_name(studio, found.name),
             found.superclass,
         ]
@@ -68,11 +68,11 @@ def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
         look, said = Look.of(kind, mask), ""
         try:
             if look.word:
-                studio.bases.get(studio.settings.base)  # right after the start it may still be on its way
+                studio.load_base()  # right after the start it may still be on its way
                 said = word_check(studio, look.word)
             if not staged:
                 return [gr.skip(), gr.skip(), said]
-            found, remark = with_masks(studio, staged, look)
+            found, remark = with_masks(studio.staging, staged, look)
         except PerfusionError as error:
             return [gr.skip(), gr.skip(), said + note(str(error), "problem")]
         return [found, thumbnails(found, served), said + note(remark)]
@@ -134,7 +134,7 @@ def _again(before: list[Staged], now: list[Staged]) -> list[Staged]:
 def refusal(studio: Studio, photo: Path) -> str:
     """Why a photo cannot be used; empty when it can."""
     try:
-        stage(studio, [photo])
+        stage(studio.staging, [photo])
     except PerfusionError as error:
         return str(error)
     return ""
@@ -170,9 +170,4 @@ def word_check(studio: Studio, word: str) -> str:
 
 def free_name(studio: Studio, name: str) -> str:
     """`name`, or `name-2` and so on when the library has it."""
-    taken = {entry.name for entry in studio.library.entries()}
-    number, found = 1, name
-    while found in taken:
-        number += 1
-        found = f"{name}-{number}"
-    return found
+    return studio.library.free_name(name)

@@ -43,7 +43,7 @@ def opened(studio: Studio, staged: list[Staged], place: int, look: Look) -> list
     if not 0 <= place < len(staged):
         return cleared()
     try:
-        return _laid(open_photo(studio, staged[place], place, look), staged[place].name)
+        return _laid(open_photo(studio.staging, staged[place], place, look), staged[place].name)
     except PerfusionError as error:
         return [*cleared()[:-1], note(str(error), "problem")]
 
@@ -65,7 +65,9 @@ def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
             return cleared()
         frame = Frame(zoom, across / 100, down / 100)
         try:
-            return _laid(recut(studio, now, _layer(value), frame, Look.of(*seen)), staged[now.place].name)
+            return _laid(
+                recut(studio.staging, now, _layer(value), frame, Look.of(*seen)), staged[now.place].name
+            )
         except PerfusionError as error:
             return [*[gr.skip()] * 7, note(str(error), "problem")]
 
@@ -74,7 +76,7 @@ def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
         if now is None:
             return [gr.skip(), gr.skip(), *cleared()]
         try:
-            one = apply(studio, staged[now.place], now, _layer(value))
+            one = apply(studio.staging, staged[now.place], now, _layer(value))
             return [*changed(staged, now.place, one, Look.of(*seen)), *cleared()]
         except PerfusionError as error:
             return [gr.skip(), gr.skip(), *[gr.skip()] * 7, note(str(error), "problem")]
@@ -91,7 +93,7 @@ def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
         return [staged, html, *opened(studio, staged, now.place, Look.of(*seen))]
 
     def changed(staged: list[Staged], place: int, one: Staged, look: Look) -> tuple[list[Staged], str]:
-        (shown,), _ = with_masks(studio, [one], look)
+        (shown,), _ = with_masks(studio.staging, [one], look)
         after = [shown if k == place else other for k, other in enumerate(staged)]
         return after, thumbnails(after, served)
 

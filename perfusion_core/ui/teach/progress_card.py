@@ -31,7 +31,7 @@ STATES = {
 
 def card(studio: Studio, served: Served) -> str:
     """The latest teaching as HTML; an explanation when there is none yet."""
-    job = latest_teaching(studio)
+    job = latest_teaching(studio.store)
     if job is None:
         return (
             '<section class="card how"><h2>How teaching goes</h2><ol><li>Drop a few photos of one thing.</li>'
@@ -39,7 +39,7 @@ def card(studio: Studio, served: Served) -> str:
             "step on. "
             "You can stop, close this page and come back.</li></ol></section>"
         )
-    now = teach_progress(studio, job)
+    now = teach_progress(studio.store, job)
     words = STATES[job.state]
     line = _line(studio, now)
     part = now.step / now.total if now.total else 0.0

@@ -28,7 +28,7 @@ def listen(
         return [gr.skip()] * 6 if html == shown else [html, *buttons(studio), html]
 
     def act(what: str) -> list[Any]:
-        job = latest_teaching(studio)
+        job = latest_teaching(studio.store)
         said = ""
         try:
             if job is not None and what == "stop":
@@ -36,7 +36,7 @@ def listen(
             elif job is not None and what == "resume":
                 studio.resume(job.id)
             elif job is not None:
-                entry = save_now(studio, job)
+                entry = save_now(studio.library, job)
                 said = note(f"What was learned so far is in the library as <{entry.name}>.", "good")
         except PerfusionError as error:
             said = note(str(error), "problem")
@@ -51,7 +51,7 @@ def listen(
         button.click(lambda what=what: act(what), None, [*seen, room.result], **quiet)
 
     def use() -> list[Any]:
-        job = latest_teaching(studio)
+        job = latest_teaching(studio.store)
         name = str(job.result.get("concept", "")) if job is not None else ""
         return open_in_create.concept(create, name) if name else open_in_create.untouched(create)
 
@@ -60,9 +60,9 @@ def listen(
 
 def buttons(studio: Studio) -> list[Any]:
     """Stop, Resume, Save now, Use: which of them there are follows from the job's state alone."""
-    job = latest_teaching(studio)
+    job = latest_teaching(studio.store)
     state = job.state if job is not None else ""
-    begun = job is not None and teach_progress(studio, job).scores != []
+    begun = job is not None and teach_progress(studio.store, job).scores != []
     return [
         gr.Button(visible=state in ("queued", "running")),
         gr.Button(visible=state in ("stopped", "interrupted", "failed")),

@@ -33,8 +33,8 @@ def teach_again(studio: Studio, served: Served, name: str) -> list[Any]:
     staged: list[Staged] = []
     said = ""
     try:
-        staged = staged_again(studio, RunFolder(entry.folder))
-        staged, remark = with_masks(studio, staged, Look(entry.metadata.superclass, mask))
+        staged = staged_again(studio.staging, RunFolder(entry.folder))
+        staged, remark = with_masks(studio.staging, staged, Look(entry.metadata.superclass, mask))
         said = note(remark)
     except PerfusionError as error:
         said = note(str(error), "problem")

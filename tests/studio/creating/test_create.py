@@ -10,7 +10,7 @@ from perfusion_core.errors import PerfusionError, PromptError
 from perfusion_core.sampling.png import read_recipe
 from perfusion_core.sampling.request import GenerationRequest
 from perfusion_core.studio.bases import Missing
-from perfusion_core.studio.creating.create import make_grid, make_images, repeat_image
+from perfusion_core.studio.creating.create import concepts_for, make_grid, make_images, repeat_image
 from perfusion_core.studio.fronts.evaluate import evaluate_concept
 from perfusion_core.studio.library.library import Library
 from perfusion_core.studio.teaching.run import TeachRequest, begin_teaching, teach
@@ -139,3 +139,18 @@ def test_an_evaluation_without_photos_or_scorer_says_what_is_missing(filled: Lib
     loaded.__dict__["scorer"] = Missing("There is no CLIP here.")
     with pytest.raises(PerfusionError, match="no CLIP here"):
         evaluate_concept(filled, loaded, "mug", photos=[Path("assets/examples/beer-mug")])
+
+
+def test_concepts_of_the_negative_prompt_are_found_behind_those_of_the_prompt(
+    library: Library, loaded: Any, make_concept: Any
+) -> None:
+    for name in ("biscuit", "mug", "hat"):
+        library.add(make_concept(loaded.base, name))
+    assert list(concepts_for(library, "a <mug> and a <Biscuit>", "a <hat>, <mug>")) == [
+        "mug",
+        "biscuit",
+        "hat",
+    ]
+    assert list(concepts_for(library, "a dog", "a <hat>")) == ["hat"]
+    with pytest.raises(PromptError, match="<teapot>"):
+        concepts_for(library, "a dog", "a <teapot>")

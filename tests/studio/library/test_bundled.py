@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 
 from perfusion_core.concept import save_concept
-from perfusion_core.errors import LibraryError
+from perfusion_core.errors import LibraryError, PerfusionError
 from perfusion_core.studio.app import Studio
 from perfusion_core.studio.creating.live import FOLDER, is_live
 from perfusion_core.studio.jobs.store import JobStore
@@ -20,6 +22,7 @@ from perfusion_core.studio.readiness import Readiness
 from perfusion_core.studio.settings import (
     PREFERENCES_FILE,
     Preferences,
+    chosen_folder,
     prefer,
     preferred,
     read_preferences,
@@ -41,10 +44,77 @@ def test_bundled_concepts_come_into_a_library_that_was_never_used_and_only_there
     assert welcome(library, bundled) == []
 
 
+def test_all_bundled_concepts_come_at_once_or_after_a_full_disk_at_the_next_start(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, left = os.fsync, [4]
+
+    def filling(handle: int) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", filling)
+        assert welcome(library) == []
+    assert list(library.folder.parent.iterdir()) == []
+    assert welcome(library) == ["satchel", "midnight"]
+    assert library.damaged() == []
+
+
+@pytest.mark.parametrize(
+    "text", ["pictures", "../pictures", "/nowhere/at/all", "~nosuchuser/x", "/x\0y", "/" + "x" * 5000]
+)
+def test_a_folder_that_is_no_place_is_refused_before_anything_is_made(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PerfusionError, match="Give the full path"):
+        chosen_folder(text, "pictures")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_folder_in_one_that_is_there_is_made_and_a_file_is_refused(tmp_path: Path) -> None:
+    assert chosen_folder(f" {tmp_path / 'new'} ", "pictures") == tmp_path / "new"
+    assert (tmp_path / "new").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(PerfusionError, match="Give the full path"):
+        chosen_folder(str(tmp_path / "file"), "pictures")
+
+
+def test_a_data_folder_of_an_earlier_version_becomes_the_users_alone(settings: Any) -> None:
+    for name in ("library", "jobs", "cache"):
+        (settings.home / name).mkdir(parents=True, mode=0o755)
+    write_preferences(settings.home, Preferences())
+    (settings.home / PREFERENCES_FILE).chmod(0o644)
+    studio = Studio(settings)
+    studio.start()
+    studio.close()
+    modes = {path.name: path.stat().st_mode & 0o077 for path in settings.home.iterdir()}
+    assert {modes[name] for name in ("library", "jobs", "cache", PREFERENCES_FILE)} == {0}
+
+
 def test_a_chosen_base_is_found_again_unless_the_start_says_otherwise(settings: Any) -> None:
     write_preferences(settings.home, Preferences(base="/models/mine"))
     assert preferred(replace(settings, base="pocket")).base == "/models/mine"
     assert preferred(replace(settings, base="/other")).base == "/other"
+
+
+def test_the_pocket_base_wins_over_the_chosen_one_when_the_start_names_it(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from perfusion_core.cli.main import _settings
+    from perfusion_core.cli.parser import make_parser
+
+    monkeypatch.setenv("PERFUSION_HOME", str(settings.home))
+    monkeypatch.delenv("PERFUSION_BASE", raising=False)
+    write_preferences(settings.home, Preferences(base="/models/mine"))
+    parse = make_parser().parse_args
+    assert preferred(_settings(parse([]))).base == "/models/mine"
+    assert preferred(_settings(parse(["--base", "pocket"]))).base == "pocket"
+    monkeypatch.setenv("PERFUSION_BASE", "pocket")
+    assert preferred(_settings(parse([]))).base == "pocket"
 
 
 def test_folders_and_memory_that_were_chosen_are_found_again(settings: Any, tmp_path: Path) -> None:
@@ -69,10 +139,18 @@ def test_a_base_chosen_while_another_loads_is_loaded_after_it(
         return loaded
 
     monkeypatch.setattr(studio.bases, "get", get)
-    readiness.begin()
-    assert readiness._thread is not None
-    readiness._thread.join(60)
-    assert asked == ["first", "second"]
+    studio.start()
+    try:
+        readiness.begin()
+        assert readiness._thread is not None
+        readiness._thread.join(60)
+        while len(asked) < 2:  # the second one has a thread of its own
+            readiness._thread.join(0.01)
+        assert asked == ["first", "second"]
+        readiness._thread.join(60)
+        assert readiness.problem == ""
+    finally:
+        studio.close()
 
 
 def test_damaged_preferences_are_as_if_nothing_had_been_chosen(settings: Any) -> None:
@@ -82,12 +160,18 @@ def test_damaged_preferences_are_as_if_nothing_had_been_chosen(settings: Any) ->
 
 
 def test_a_base_that_cannot_be_loaded_is_a_problem_in_words(settings: Any) -> None:
-    readiness = Readiness(Studio(replace(settings, base=str(settings.home / "missing"))))
-    readiness.begin()
-    assert readiness._thread is not None
-    readiness._thread.join(60)
-    assert "no base model" in readiness.problem
-    assert readiness.words == "Not usable"
+    studio = Studio(replace(settings, base=str(settings.home / "missing")))
+    studio.start()
+    try:
+        readiness = Readiness(studio)
+        readiness.begin()
+        assert readiness._thread is not None
+        readiness._thread.join(60)
+        assert "no base model" in readiness.problem
+        assert readiness.words == "Not usable"
+        assert studio.jobs() == []
+    finally:
+        studio.close()
 
 
 def test_memory_is_read_without_a_model(settings: Any) -> None:
@@ -98,14 +182,13 @@ def test_memory_is_read_without_a_model(settings: Any) -> None:
 def test_what_was_learned_so_far_becomes_a_concept_of_its_own(
     settings: Any, library: Library, tiny_base: Any, make_concept: Any
 ) -> None:
-    studio = Studio(settings)
     folder = library.begin()
     job = JobStore(settings.jobs_folder).new("teach", "Teach", {"folder": str(folder)})
     with pytest.raises(LibraryError, match="checkpoint"):
-        save_now(studio, job)
+        save_now(library, job)
     save_concept(make_concept(tiny_base), folder / "run" / "best.safetensors")
-    assert save_now(studio, job).name == "biscuit-so-far"
-    assert save_now(studio, job).name == "biscuit-so-far-2"
+    assert save_now(library, job).name == "biscuit-so-far"
+    assert save_now(library, job).name == "biscuit-so-far-2"
 
 
 def test_pictures_under_a_dragged_slider_are_known_by_their_folder(settings: Any) -> None:

@@ -56,71 +56,75 @@ def test_a_frame_read_from_a_square_gives_that_square_again() -> None:
 
 
 def test_what_is_only_looked_at_stays_as_it_was_found(studio: Studio, photos: list[Path]) -> None:
-    one = stage(studio, photos)[0]
-    table = open_photo(studio, one, 0, DOG)
+    one = stage(studio.staging, photos)[0]
+    table = open_photo(studio.staging, one, 0, DOG)
     assert table.layer.size == table.square.size == (SIDE, SIDE)
-    after = apply(studio, one, table.opened, table.layer)
+    after = apply(studio.staging, one, table.opened, table.layer)
     assert (after.crop, after.mask) == (None, "")
 
 
 def test_a_painted_mask_is_kept_with_its_square_and_comes_back_on_the_table(
     studio: Studio, photos: list[Path]
 ) -> None:
-    one = stage(studio, photos)[0]
-    table = open_photo(studio, one, 0, DOG)
-    after = apply(studio, one, table.opened, painted(table.layer, (0, 0, 128, 128)))
+    one = stage(studio.staging, photos)[0]
+    table = open_photo(studio.staging, one, 0, DOG)
+    after = apply(studio.staging, one, table.opened, painted(table.layer, (0, 0, 128, 128)))
     assert after.crop == table.opened.crop
     with Image.open(after.mask) as kept:
         mask = np.asarray(kept)
     assert mask[:128, :128].min() == 255
     assert int((mask > 0).sum()) == 128 * 128
-    again = open_photo(studio, after, 0, DOG)
+    again = open_photo(studio.staging, after, 0, DOG)
     assert again.opened.painted
     assert opacity(again, (5, 5)) == 140
     assert opacity(again, (300, 300)) == 0
 
 
 def test_nothing_left_to_learn_from_is_refused(studio: Studio, photos: list[Path]) -> None:
-    one = stage(studio, photos)[0]
-    table = open_photo(studio, one, 0, DOG)
+    one = stage(studio.staging, photos)[0]
+    table = open_photo(studio.staging, one, 0, DOG)
     with pytest.raises(PerfusionError, match="Nothing is painted"):
-        apply(studio, one, table.opened, None)
+        apply(studio.staging, one, table.opened, None)
 
 
 def test_a_found_mask_is_found_anew_in_another_square(studio: Studio, photos: list[Path]) -> None:
-    one = stage(studio, photos)[0]
+    one = stage(studio.staging, photos)[0]
     table = recut(
-        studio, open_photo(studio, one, 0, DOG).opened, None, Frame(2.0, 0.0, 0.0), Look("", "none")
+        studio.staging,
+        open_photo(studio.staging, one, 0, DOG).opened,
+        None,
+        Frame(2.0, 0.0, 0.0),
+        Look("", "none"),
     )
     assert table.opened.crop == (0, 0, 40, 40)
-    table = open_photo(studio, one, 0, DOG)
-    table = recut(studio, table.opened, table.layer, Frame(2.0, 0.0, 0.0), DOG)
+    table = open_photo(studio.staging, one, 0, DOG)
+    table = recut(studio.staging, table.opened, table.layer, Frame(2.0, 0.0, 0.0), DOG)
     assert not table.opened.painted
     assert opacity(table, (SIDE // 2, SIDE // 2)) == 140  # the segmenter sees the middle
-    after = apply(studio, one, table.opened, table.layer)
+    after = apply(studio.staging, one, table.opened, table.layer)
     assert (after.crop, after.mask) == ((0, 0, 40, 40), "")
 
 
 def test_what_was_painted_stays_where_it_is_in_the_photo(studio: Studio, photos: list[Path]) -> None:
-    one = stage(studio, photos)[0]  # 96 x 80: its square begins at 8
-    table = open_photo(studio, one, 0, DOG)
+    one = stage(studio.staging, photos)[0]  # 96 x 80: its square begins at 8
+    table = open_photo(studio.staging, one, 0, DOG)
     assert table.opened.crop == (8, 0, 88, 80)
     left_half = painted(table.layer, (0, 0, SIDE // 2, SIDE))
-    moved = recut(studio, table.opened, left_half, Frame(2.0, 28 / 56, 0.5), DOG)
+    moved = recut(studio.staging, table.opened, left_half, Frame(2.0, 28 / 56, 0.5), DOG)
     assert moved.opened.crop == (28, 20, 68, 60)  # the painted half ends at 48, its middle
     assert opacity(moved, (SIDE // 4, SIDE // 2)) == 140
     assert opacity(moved, (3 * SIDE // 4, SIDE // 2)) == 0
 
 
 def test_teaching_again_begins_with_the_same_squares_and_masks(studio: Studio, photos: list[Path]) -> None:
-    first, second = stage(studio, photos)
-    table = open_photo(studio, first, 0, DOG)
-    first = apply(studio, first, table.opened, painted(table.layer, (0, 0, 128, 512)))
+    first, second = stage(studio.staging, photos)
+    table = open_photo(studio.staging, first, 0, DOG)
+    first = apply(studio.staging, first, table.opened, painted(table.layer, (0, 0, 128, 512)))
     asked = TeachRequest(
         [first.source, second.source], "rex", "dog", masks=[first.mask, None], crops=[first.crop, None]
     )
     run = RunFolder(begin_teaching(studio.library, asked))
-    again, said = with_masks(studio, staged_again(studio, run), DOG)
+    again, said = with_masks(studio.staging, staged_again(studio.staging, run), DOG)
     assert said == ""
     assert [one.crop for one in again] == [first.crop, None]
     assert [bool(one.mask) for one in again] == [True, False]

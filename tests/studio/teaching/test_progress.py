@@ -29,7 +29,7 @@ def test_the_card_of_a_teaching_is_made_from_its_events_alone(studio: Studio) ->
         {"kind": "warning", "text": "dark"},
     ):
         store.append(job.id, event)
-    now = teach_progress(studio, job)
+    now = teach_progress(studio.store, job)
     assert (now.name, now.step, now.total, now.seconds_a_step) == ("rex", 2, 4, 2.0)
     assert now.losses == {1: 0.5, 2: 0.4}
     assert [(point.image, point.text) for point in now.scores] == [(0.7, 0.2)]
@@ -45,17 +45,17 @@ def test_a_step_done_again_after_a_crash_counts_once(studio: Studio) -> None:
         store.append(
             job.id, {"kind": "score", "step": 1, "total": 2, "image": loss, "text": loss, "seconds": 1.0}
         )
-    now = teach_progress(studio, job)
+    now = teach_progress(studio.store, job)
     assert now.losses == {1: 0.3}
     assert [point.image for point in now.scores] == [0.3]
 
 
 def test_the_running_teaching_is_shown_before_a_later_one_that_waits(studio: Studio) -> None:
     store = JobStore(studio.settings.jobs_folder)
-    assert latest_teaching(studio) is None
+    assert latest_teaching(studio.store) is None
     running = store.save(store.new("teach", "a", {}).changed(state="running"))
     store.new("teach", "b", {})
-    shown = latest_teaching(studio)
+    shown = latest_teaching(studio.store)
     assert shown is not None
     assert shown.id == running.id
 

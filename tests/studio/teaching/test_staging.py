@@ -24,7 +24,7 @@ def studio(settings: Any, loaded: Any) -> Studio:
 
 
 def test_photos_become_square_thumbnails_under_names_of_our_own(studio: Studio, photos: list[Path]) -> None:
-    staged = stage(studio, [*photos, photos[0]])
+    staged = stage(studio.staging, [*photos, photos[0]])
     assert [one.source for one in staged] == [str(path) for path in photos]
     assert "same picture" in staged[0].warnings[0]
     with Image.open(staged[0].thumbnail) as picture:
@@ -36,11 +36,11 @@ def test_what_is_no_photo_is_named_and_refused(studio: Studio, tmp_path: Path) -
     bad = tmp_path / "menu.jpg"
     bad.write_bytes(b"%PDF-1.4")
     with pytest.raises(PhotoError, match=r"menu\.jpg"):
-        stage(studio, [bad])
+        stage(studio.staging, [bad])
 
 
 def test_masks_pale_what_is_not_learned_from(studio: Studio, photos: list[Path]) -> None:
-    staged, said = with_masks(studio, stage(studio, photos), Look("dog"))
+    staged, said = with_masks(studio.staging, stage(studio.staging, photos), Look("dog"))
     assert all(one.masked for one in staged)
     assert said == ""
 
@@ -49,8 +49,8 @@ def test_without_a_segmenter_the_photos_stay_and_it_is_said(
     studio: Studio, loaded: Any, photos: list[Path]
 ) -> None:
     loaded.__dict__["segmenter"] = Missing("It is not here.")
-    before = stage(studio, photos)
-    staged, said = with_masks(studio, before, Look("dog"))
+    before = stage(studio.staging, photos)
+    staged, said = with_masks(studio.staging, before, Look("dog"))
     assert not any(one.masked for one in staged)
     assert "It is not here." in said
 
