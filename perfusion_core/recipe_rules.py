@@ -4,8 +4,8 @@ the form, the command line, the run's own folder, and concept files from anyone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from collections.abc import Mapping
+from typing import Any, Literal, cast, get_args
 
 from perfusion_core.edit.choices import Removal
 from perfusion_core.printable import printable
@@ -90,11 +90,14 @@ def _number_problem(name: str, value: Any) -> str:
 
 
 def _prompts_problem(name: str, value: Any) -> str:
-    lines: Any = value
     if isinstance(value, str):
-        lines = [line for line in value.replace("\n", JOINT).split(JOINT) if line]
-    if not isinstance(lines, Sequence) or not all(isinstance(line, str) for line in lines):
+        value = [line for line in value.replace("\n", JOINT).split(JOINT) if line]
+    if not isinstance(value, (list, tuple)):
         return f"{name} must be lines of text, not {_shown(value)}."
+    given = cast("list[object]", list(value))  # pyright: ignore[reportUnknownArgumentType]
+    lines = [line for line in given if isinstance(line, str)]
+    if len(lines) < len(given):
+        return f"{name} must be lines of text, not {_shown(given)}."
     for line in lines:
         if line.count(PLACE) != 1 or any(sign in line for sign in "\n<>|"):
             return (

@@ -14,6 +14,7 @@ from perfusion_core.cli.main import main
 from perfusion_core.errors import BaseModelError
 from perfusion_core.model import base as base_module
 from perfusion_core.sampling.png import ImageRecipe, save_png
+from perfusion_core.studio.app import Studio
 from perfusion_core.studio.known_bases import known_base
 from perfusion_core.studio.settings import Settings
 
@@ -32,6 +33,21 @@ def put_base(folder: Path, weights: bool = True) -> None:
     for part in ("unet", "vae", "text_encoder") if weights else ():
         (folder / part).mkdir()
         (folder / part / "model.safetensors").write_bytes(b"")
+
+
+def put_image(path: Path, base: str) -> None:
+    recipe = ImageRecipe(
+        prompt="a dog",
+        seed=1,
+        steps=1,
+        guidance=1.0,
+        width=64,
+        height=64,
+        scheduler="ddim",
+        base=base,
+        base_fingerprint="00",
+    )
+    save_png(Image.new("RGB", (8, 8)), recipe, path)
 
 
 def test_the_base_in_use_and_those_on_this_machine_are_known_by_name(settings: Settings) -> None:
@@ -79,18 +95,7 @@ def test_whatever_else_an_image_names_is_named_and_never_touched(
         raise AssertionError("a base was loaded")
 
     monkeypatch.setattr(base_module, "load_base", load)
-    recipe = ImageRecipe(
-        prompt="a dog",
-        seed=1,
-        steps=1,
-        guidance=1.0,
-        width=64,
-        height=64,
-        scheduler="ddim",
-        base=name,
-        base_fingerprint="00",
-    )
-    save_png(Image.new("RGB", (8, 8)), recipe, tmp_path / "gift.png")
+    put_image(tmp_path / "gift.png", name)
     assert main(["generate", "--from", "gift.png"]) == 2
     said = capsys.readouterr().err
     assert "gift.png" in said
@@ -111,3 +116,12 @@ def test_a_base_that_cannot_be_a_path_is_named_in_few_words(reference: str) -> N
         base_module.load_base(reference)
     assert len(str(refused.value)) < 400
     assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize("name", ["evil/model", "/etc/passwd", "pocket"])
+def test_the_app_repeats_an_image_on_the_base_in_use_whatever_the_image_says(
+    settings: Settings, tmp_path: Path, name: str
+) -> None:
+    put_image(tmp_path / "gift.png", name)
+    job = Studio(settings).submit_repeat(tmp_path / "gift.png")
+    assert job.request["base"] == settings.base
