@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from perfusion_core.model.text import ParsedPrompt
 
 LARGEST_SEED = 2**63 - 1
+LONGEST_PROMPT = 2000  # characters; a text encoder reads some 77 tokens
 MOST_IMAGES = 256
 SIDES = (64, 2048)
 
@@ -42,9 +43,11 @@ class GenerationRequest:
     biases: Mapping[str, float] = field(default_factory=dict[str, float])
 
     def checked(self) -> GenerationRequest:
-        """Itself, or `PerfusionError` saying which number is out of bounds and what it may be."""
+        """Itself, or `PerfusionError` saying which text or number is out of bounds and what it may be."""
         if not self.prompt.strip():
             raise PromptError("The prompt is empty. Say what the image shows.")
+        _check_length("prompt", self.prompt)
+        _check_length("negative prompt", self.negative_prompt)
         check_lock(self.lock)
         _check_range("seed", self.seed, 0, LARGEST_SEED)
         _check_range("number of images", self.count, 1, MOST_IMAGES)
@@ -127,6 +130,13 @@ def with_numbers(prompt: ParsedPrompt, biases: Mapping[str, float]) -> str:
         else f"<{p.name}:{by_name[p.name.casefold()]:g}>"
         for p in prompt.pieces
     )
+
+
+def _check_length(what: str, text: str) -> None:
+    if len(text) > LONGEST_PROMPT:
+        raise PromptError(
+            f"The {what} has {len(text)} characters; at most {LONGEST_PROMPT} are accepted. Shorten it."
+        )
 
 
 def _check_range(what: str, value: float | None, low: float, high: float) -> None:

@@ -65,6 +65,8 @@ def test_with_a_password_other_machines_are_asked_for_it(taught_home: Path, tmp_
         right = b"username=anna&password=correct+horse"
         assert _status(f"{running.address}/login", wrong) == 400
         assert _status(f"{running.address}/login", right) == 200
+        tries = [_status(f"{running.address}/login", wrong) for _ in range(10)]
+        assert (tries[0], tries[-1]) == (400, 429)  # after some wrong ones it has to wait
     finally:
         running.stop()
 
