@@ -33,8 +33,8 @@ def make_parser() -> argparse.ArgumentParser:
     app.add_argument(
         "--auth",
         metavar="USER:PASSWORD",
-        help="needed for any address but this machine's own. Other users of this machine can read it with ps; "
-        "--auth-file and the environment variable PERFUSION_AUTH keep it from them",
+        help="needed for any address but this machine's own. Other users of this machine can read it with "
+        "ps; --auth-file and the environment variable PERFUSION_AUTH keep it from them",
     )
     app.add_argument("--auth-file", metavar="FILE", help="a file with USER:PASSWORD in its first line")
     app.add_argument("--no-browser", action="store_true", help="do not open a browser window")

@@ -92,7 +92,7 @@ class SameSite:
 
 
 def answer_headers() -> list[tuple[bytes, bytes]]:
-    """The security headers of every answer: no foreign content, no frames of other pages, no guessed types."""
+    """The security headers of every answer: no foreign content, no frame elsewhere, no guessed types."""
     on_a_space = bool(os.environ.get("SPACE_ID"))
     policy = _CONTENT_POLICY + (_SPACE_FRAMES if on_a_space else "'none'")
     headers = [

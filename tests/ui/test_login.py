@@ -32,11 +32,11 @@ def test_a_password_is_taken_from_the_option_the_file_or_the_environment_in_that
 def test_a_password_under_8_characters_is_refused_wherever_it_comes_from(tmp_path: Path) -> None:
     file = tmp_path / "secret.txt"
     file.write_text("anna:1234567")
-    with pytest.raises(PerfusionError, match="--auth: .*8 or more"):
+    with pytest.raises(PerfusionError, match=r"--auth: .*8 or more"):
         credentials("anna:1234567")
     with pytest.raises(PerfusionError, match=r"secret\.txt: .*8 or more"):
         credentials(None, str(file))
-    with pytest.raises(PerfusionError, match="PERFUSION_AUTH: .*8 or more"):
+    with pytest.raises(PerfusionError, match=r"PERFUSION_AUTH: .*8 or more"):
         credentials(None, None, {"PERFUSION_AUTH": "anna:1234567"})
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from perfusion_core.errors import PerfusionError, PromptError
 from perfusion_core.sampling.request import LONGEST_PROMPT, GenerationRequest
-from perfusion_core.ui.field_limits import bounded
+from perfusion_core.ui.field_values import bounded
 from perfusion_core.ui.request_size import LARGEST_TEXT, LARGEST_UPLOAD, RequestSize
 
 

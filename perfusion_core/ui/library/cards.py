@@ -13,8 +13,10 @@ PICK = """
 element.addEventListener('click', (event) => {
   const card = event.target.closest('[data-name]');
   if (!card) return;
-  element.querySelectorAll('[data-name]').forEach((other) => other.setAttribute('aria-pressed', other ===
-  card)); trigger('click', {name: card.dataset.name});
+  for (const other of element.querySelectorAll('[data-name]')) {
+    other.setAttribute('aria-pressed', other === card);
+  }
+  trigger('click', {name: card.dataset.name});
 });
 """
 

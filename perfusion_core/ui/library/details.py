@@ -1,4 +1,4 @@
-"""What a concept's panel says about it: base, scores, and how it was taught."""
+"""What a concept's panel says about it: base model, scores, and how it was taught."""
 
 from __future__ import annotations
 
@@ -41,8 +41,9 @@ def details(entry: LibraryEntry, studio: Studio, served: Served) -> str:
 
 
 def _taught(entry: LibraryEntry, served: Served) -> str:
-    """How the concept was taught, folded away: settings, the photos learned from, the previews of the "
-    "chosen step."""
+    """How the concept was taught, folded away: settings, the photos learned from, the previews of the chosen
+    step.
+    """
     facts = entry.metadata
     rows = [("When", facts.created_at[:16].replace("T", " "))]
     rows += [(word, _spoken(facts.recipe[key])) for key, word in SETTINGS.items() if key in facts.recipe]
