@@ -12,7 +12,7 @@ import pytest
 
 from perfusion_core.studio.access import make_secret
 from perfusion_core.studio.settings import prefer, read_preferences
-from tests.ui.running_app import RunningApp, created, enter
+from tests.ui.running_app import RunningApp, created, enter, reopen
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -33,9 +33,8 @@ def test_folders_memory_and_colours_are_chosen_and_kept(app: RunningApp, page: P
     page.get_by_label("Dark", exact=True).check()
     expect(page.locator("body")).to_have_class("dark")
 
-    page.reload()
+    reopen(page, "Settings")
     expect(page.locator("body")).to_have_class("dark")
-    enter(page, "Settings")
     expect(page.get_by_label("8 GB")).to_be_checked()
     expect(page.get_by_label("Dark", exact=True)).to_be_checked()
     enter(page, "Create")

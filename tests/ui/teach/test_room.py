@@ -15,7 +15,7 @@ from PIL import Image
 
 from perfusion_core.studio.library.library import Library
 from perfusion_core.studio.teaching.run_folder import RunFolder
-from tests.ui.running_app import ROOT, RunningApp, drag, enter
+from tests.ui.running_app import ROOT, RunningApp, drag, enter, reopen
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -55,9 +55,7 @@ def test_photos_become_a_concept_through_a_stop_a_closing_and_a_kill(own_app: Ru
     page.wait_for_selector(".teaching-stopped", timeout=120_000)
     page.click("#teach-resume")
     page.wait_for_selector(".teaching-running")
-    page.reload()  # the page is drawn anew from the job's files
-    page.wait_for_selector("#rooms")
-    enter(page, "Teach")
+    reopen(page, "Teach")  # the page is drawn anew from the job's files
     page.wait_for_selector("#teaching .preview-row")
     second = page.context.new_page()
     own_app.open(second, "Teach")
