@@ -130,6 +130,29 @@ def test_a_photo_that_is_none_is_named_and_the_others_stay(app: RunningApp, page
     expect(page.locator("#photos figure")).to_have_count(1)
 
 
+def test_after_a_refused_photo_the_drop_zone_takes_the_next_one(
+    app: RunningApp, page, tmp_path: Path
+) -> None:
+    from playwright.sync_api import expect
+
+    bad = tmp_path / "torn.png"
+    bad.write_bytes(b"not an image at all")
+    cats = sorted((ROOT / "assets" / "examples" / "black-cat").glob("*.jpg"))
+    app.open(page, "Teach")
+    page.locator("#photos-in input[type=file]").set_input_files(bad)
+    expect(page.locator("#teach-said .said-problem")).to_contain_text("torn.png")
+    expect(page.locator("#photos-in input[type=file]")).to_have_count(1)
+    page.locator("#photos-in input[type=file]").set_input_files(cats[0])
+    expect(page.locator("#photos figure")).to_have_count(1)
+    expect(page.locator("#teach-said .said-problem")).to_have_count(0)
+    other = tmp_path / "words.txt"  # of a kind that the field itself refuses
+    other.write_text("a dog")
+    page.locator("#photos-in input[type=file]").set_input_files(other)
+    page.wait_for_timeout(1000)
+    page.locator("#photos-in input[type=file]").set_input_files(cats[1])
+    expect(page.locator("#photos figure")).to_have_count(2)
+
+
 def _ask(page: Page) -> None:
     """Photos, words and settings of a short teaching."""
     page.locator("#photos-in input[type=file]").set_input_files(POODLES)
