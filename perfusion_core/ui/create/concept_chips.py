@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from perfusion_core.sampling.request import LONGEST_PROMPT
 from perfusion_core.studio.creating.mentions import fixed, mentioned
 from perfusion_core.ui.base_choice import made_for_another
+from perfusion_core.ui.concept_image import concept_image
 from perfusion_core.ui.html import escape, notes
-from perfusion_core.ui.library.cards import picture
 
 if TYPE_CHECKING:
     from perfusion_core.studio.app import Studio
@@ -46,7 +46,7 @@ def _chip(entry: LibraryEntry, served: Served, there: bool, foreign: str) -> str
         f'<button type="button" class="chip{" chip-foreign" if foreign else ""}" '
         f'data-name="{escape(entry.name)}" aria-pressed="{str(there).lower()}" '
         f'title="{escape(foreign or f"Put <{entry.name}> into the prompt")}">'
-        f"{picture(entry, served)}{escape(entry.name)}</button>"
+        f"{concept_image(entry, served)}{escape(entry.name)}</button>"
     )
 
 

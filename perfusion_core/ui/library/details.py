@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perfusion_core.ui.concept_image import concept_image
 from perfusion_core.ui.html import escape, size
-from perfusion_core.ui.library.cards import picture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,7 @@ def details(entry: LibraryEntry, studio: Studio, served: Served) -> str:
         for lock, bias in sorted(facts.bias.items(), reverse=True)
     ]
     return (
-        f'<div class="detail-head">{picture(entry, served)}<div><h3>&lt;{escape(entry.name)}&gt;</h3>'
+        f'<div class="detail-head">{concept_image(entry, served)}<div><h3>&lt;{escape(entry.name)}&gt;</h3>'
         f"{_another_base(entry, studio)}</div></div>{_list(rows)}{_taught(entry, served)}"
     )
 
