@@ -45,7 +45,9 @@ class RunningApp:
         log = (self.home / "server.log").open("ab")
         command = [sys.executable, "app.py", "--port", str(self.port), *self._options]
         begun = time.monotonic()
-        self._process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=log, stderr=log, preexec_fn=_heed_interrupts
+        )
         while time.monotonic() - begun < patience:
             if self._process.poll() is not None:
                 break
@@ -63,20 +65,28 @@ class RunningApp:
         self._process.send_signal(signal.SIGKILL)
         self._process.wait(30)
 
-    def stop(self) -> None:
-        """As Ctrl-C does."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
-            try:
-                self._process.wait(60)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
+    def stop(self, patience: float = 240.0) -> bool:
+        """As Ctrl-C does; whether the app ended by itself. After `patience` seconds it is killed."""
+        if self._process is None or self._process.poll() is not None:
+            return True
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(patience)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return False
+        return True
 
     def open(self, page: Page, room: str = "Create") -> None:
         """The app in a tab, in one of its rooms, when its base model is ready."""
         navigate(lambda: page.goto(self.address))
         ready(page)
         enter(page, room)
+
+
+def _heed_interrupts() -> None:
+    """In the app's process: what a shell starts in the background, and its children, ignores SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def reopen(page: Page, room: str) -> None:

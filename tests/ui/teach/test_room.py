@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,9 +62,7 @@ def test_photos_become_a_concept_through_a_stop_a_closing_and_a_kill(own_app: Ru
     assert "rex" in second.inner_text("#teaching")
     second.close()
 
-    begun = time.monotonic()
-    own_app.stop()
-    assert time.monotonic() - begun < 30  # a second or two where nothing else runs
+    assert own_app.stop()  # by itself, though a teaching is under way
     _resume_after_a_restart(own_app, page)
     own_app.kill()
     _resume_after_a_restart(own_app, page)
