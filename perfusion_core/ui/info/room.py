@@ -35,8 +35,16 @@ FACTS = {
 }
 
 
+NOTHING_YET = (
+    '<div class="empty empty-board"><p class="strong">The recipe appears here</p><p class="quiet">Load it '
+    "into Create to make the same picture again, or to change it.</p></div>"
+)
+
+
 @dataclass(frozen=True)
 class InfoRoom:
+    """`path`: the file whose recipe is shown."""
+
     file: gr.File
     shown: gr.HTML
     load: gr.Button
@@ -59,7 +67,7 @@ def render() -> InfoRoom:
                 show_label=False,
             )
         with gr.Column(scale=6, min_width=320):
-            shown = gr.HTML("", elem_id="info-shown", js_on_load=None)
+            shown = gr.HTML(NOTHING_YET, elem_id="info-shown", js_on_load=None)
             load = gr.Button("Load into Create", variant="primary", visible=False, elem_id="info-load")
     return InfoRoom(file=file, shown=shown, load=load, path=gr.State(""))
 
