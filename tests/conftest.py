@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.browsers import summary
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say at the end how many browser journeys did not run, and what brings them."""
+    words = summary([str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])])
+    if words:
+        terminalreporter.write_sep("-", "browser journeys")
+        terminalreporter.write_line(words)
 
 
 @pytest.fixture(scope="session")

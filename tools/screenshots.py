@@ -3,18 +3,19 @@
     python app.py --no-browser &
     python -m tools.screenshots --address http://127.0.0.1:7860 --out docs/images
 
-Needs playwright and Chromium. Sizes: a desktop window and a phone, light and dark.
+Needs playwright and a Chromium, the system's or Playwright's own. Sizes: a desktop window and a phone, light
+and dark.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 from pathlib import Path
 from typing import Any
 
 ROOMS = ("Create", "Teach", "Library", "Explore", "Image info", "Settings")
 SIZES = {"desktop": (1440, 900), "phone": (390, 844)}
-CHROMIUM = "/usr/bin/chromium"
 
 
 def shoot(
@@ -25,7 +26,8 @@ def shoot(
 
     out.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as api:
-        browser = api.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        program = shutil.which("chromium") or shutil.which("google-chrome")  # None: Playwright's own
+        browser = api.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
         for theme in themes:
             for size in sizes:
                 width, height = SIZES[size]

@@ -98,5 +98,12 @@ def _open_app(settings: Settings, options: argparse.Namespace) -> int:
             "requirements.txt`; "
             "the verbs work without it (see --help)."
         ) from error
-    launch(settings, options.host, options.port, options.auth, not options.no_browser)
+    launch(
+        settings,
+        options.host,
+        options.port,
+        options.auth,
+        browser=not options.no_browser,
+        auth_file=options.auth_file,
+    )
     return 0

@@ -30,7 +30,13 @@ def make_parser() -> argparse.ArgumentParser:
     app = parser.add_argument_group("the app (without a verb)")
     app.add_argument("--host", help="address to serve on (default: this machine only)")
     app.add_argument("--port", type=int, default=7860)
-    app.add_argument("--auth", metavar="USER:PASSWORD", help="needed for any address but this machine's own")
+    app.add_argument(
+        "--auth",
+        metavar="USER:PASSWORD",
+        help="needed for any address but this machine's own. Other users of this machine can read it with "
+        "ps; --auth-file and the environment variable PERFUSION_AUTH keep it from them",
+    )
+    app.add_argument("--auth-file", metavar="FILE", help="a file with USER:PASSWORD in its first line")
     app.add_argument("--no-browser", action="store_true", help="do not open a browser window")
     machine = _machine()
     _add_machine(parser)

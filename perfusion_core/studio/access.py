@@ -1,4 +1,4 @@
-"""The password for other machines, kept so that nobody can read it back from the disk."""
+"""The password for other machines: what it may be, and a salted hash of it to keep on disk."""
 
 from __future__ import annotations
 
@@ -11,17 +11,30 @@ from collections.abc import Callable
 from perfusion_core.errors import PerfusionError
 from perfusion_core.studio.settings import Preferences
 
-SHORTEST = 8
+SHORTEST, LONGEST = 8, 200  # characters
 _COST = {"n": 2**14, "r": 8, "p": 1}  # 16 MB and some 50 ms a try
 
 
-def make_secret(password: str) -> str:
-    """What is kept of a password. Raises `PerfusionError` when it is too short."""
+def check_password(password: str) -> str:
+    """`password` itself. Raises `PerfusionError` when it is too short or too long to be one.
+
+    The same rule for the settings page, `--auth` and its environment variable and file.
+    """
     if len(password) < SHORTEST:
         raise PerfusionError(
             f"The password has {len(password)} characters. Choose one of {SHORTEST} or more: anyone on the "
             "network may try to guess it."
         )
+    if len(password) > LONGEST:
+        raise PerfusionError(f"The password has {len(password)} characters; at most {LONGEST} are accepted.")
+    return password
+
+
+def make_secret(password: str) -> str:
+    """A salted scrypt hash of `password`, as `salt:digest` in base64. Raises `PerfusionError` as
+    `check_password` does.
+    """
+    check_password(password)
     salt = os.urandom(16)
     return f"{_text(salt)}:{_text(_digest(password, salt))}"
 
@@ -36,7 +49,7 @@ def matches(password: str, secret: str) -> bool:
 
 
 def lan_check(chosen: Preferences) -> Callable[[str, str], bool] | None:
-    """Asks a name and a password of other machines; None when those are not let in."""
+    """The check of a name and a password from other machines; None when none were chosen."""
     if not (chosen.lan_user and chosen.lan_secret):
         return None
     return lambda user, password: (

@@ -1,4 +1,4 @@
-"""Which base model is used: what is offered, what cannot be used and why, and taking another one."""
+"""The choice of the base model: what is offered, what cannot be used and why, and taking another one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from perfusion_core.errors import PerfusionError
 from perfusion_core.studio.settings import prefer
+from perfusion_core.ui.field_values import LONGEST_PATH, bounded
 from perfusion_core.ui.html import escape
 
 if TYPE_CHECKING:
@@ -37,11 +38,11 @@ def unsupported(studio: Studio) -> str:
 def use(studio: Studio, readiness: Readiness, reference: str | None) -> str:
     """Take another base model, and load it at once; whether it can be used, `readiness` tells.
 
-    Returns why the choice is not kept for the next start, where it is not.
+    Returns why the choice is not kept for the next start, where it is not. Raises `PerfusionError` for a
+    reference that is too long to be one.
     """
-    wanted = (reference or "").strip().strip("\"'") or "pocket"
-    if Path(wanted).expanduser().exists():
-        wanted = str(Path(wanted).expanduser().absolute())
+    wanted = bounded(reference, LONGEST_PATH, "The base model's name").strip("\"'") or "pocket"
+    wanted = _absolute(wanted)
     studio.use_base(wanted)
     readiness.begin()
     try:
@@ -51,8 +52,17 @@ def use(studio: Studio, readiness: Readiness, reference: str | None) -> str:
     return ""
 
 
+def _absolute(reference: str) -> str:
+    """The absolute path of a file or folder that exists; any other reference as it is."""
+    try:
+        path = Path(reference).expanduser().absolute()
+        return str(path) if path.exists() else reference
+    except (OSError, RuntimeError, ValueError):  # too long for a file name, of an unknown user, a zero byte
+        return reference
+
+
 def made_for_another(studio: Studio, entry: LibraryEntry) -> str:
-    """Words that say so when a concept was taught on other weights than those in memory; else empty."""
+    """A sentence for a concept that was taught on other weights than those in memory; empty for any other."""
     base, facts = studio.base, entry.metadata
     if base is None or facts.base_fingerprint == base.fingerprint:
         return ""

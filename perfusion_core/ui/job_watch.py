@@ -1,4 +1,4 @@
-"""Looking at a job until it is over. The job does not depend on anyone looking."""
+"""Following a job until it is over. The job goes on whether a page follows it or not."""
 
 from __future__ import annotations
 

@@ -16,12 +16,13 @@ from perfusion_core.studio.app import Studio
 from perfusion_core.studio.library.bundled import welcome
 from perfusion_core.studio.readiness import Readiness
 from perfusion_core.studio.settings import preferred, read_preferences
+from perfusion_core.ui.login import LoginThrottle, credentials
+from perfusion_core.ui.request_size import RequestSize
 from perfusion_core.ui.security import (
     LOOPBACK,
     SameSite,
     hosted_space,
     hosts_of,
-    parse_auth,
     require_password_outside,
 )
 
@@ -40,14 +41,16 @@ def launch(
     port: int = 7860,
     auth: str | None = None,
     browser: bool = True,
+    auth_file: str | None = None,
 ) -> None:
-    """Serve the app until Ctrl-C. `auth` is `user:password`. Without `host` this machine is answered, and
-    others as well when a name and a password for them were chosen in the app.
+    """Serve the app until Ctrl-C. `auth` is `user:password`, `auth_file` a file with that; else the
+    environment is asked (see `login.credentials`). Without `host` this machine is answered, and others as
+    well when a name and a password for them were chosen in the app.
 
     Raises `PerfusionError` for an address open to others without a password, a port that is taken, or a data
     folder another studio works in.
     """
-    asked: Auth = parse_auth(auth)
+    asked: Auth = credentials(auth, auth_file)
     space = hosted_space()
     kept = lan_check(read_preferences(settings.home)) if asked is None and space is None else None
     if kept is not None and host not in LOOPBACK:
@@ -99,6 +102,11 @@ def _serve(demo: Any, host: str, port: int, auth: Auth, space: str | None) -> st
 
     demo.queue(max_size=LONGEST_QUEUE, api_open=False, default_concurrency_limit=8)
     script = (ASSETS / "studio.js").read_text("utf-8")
+    middleware = [
+        Middleware(SameSite, hosts=hosts_of(host), public_name=space),
+        Middleware(LoginThrottle),
+        Middleware(RequestSize),
+    ]
     try:
         demo.launch(
             server_name=host,
@@ -109,7 +117,7 @@ def _serve(demo: Any, host: str, port: int, auth: Auth, space: str | None) -> st
             head=f"<script>{script}</script>",
             favicon_path=ASSETS / "icon.png",
             footer_links=[],
-            app_kwargs={"middleware": [Middleware(SameSite, hosts=hosts_of(host), public_name=space)]},
+            app_kwargs={"middleware": middleware},
             max_file_size=LARGEST_UPLOAD,
             allowed_paths=[],
             strict_cors=True,

@@ -1,4 +1,4 @@
-"""Taking something from another room into Create: a concept, a point of a front, the recipe of a picture."""
+"""Taking something from another room into Create: a concept, a point of a front, the recipe of an image."""
 
 from __future__ import annotations
 
@@ -9,54 +9,58 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from perfusion_core.sampling.operating_points import bias_to_slider
-from perfusion_core.studio.creating.mentions import mentioned, without_numbers
-from perfusion_core.ui.create.form_values import form_values
+from perfusion_core.studio.creating.mentions import without_numbers
+from perfusion_core.ui.event_options import Updates
 
 if TYPE_CHECKING:
-    from perfusion_core.sampling.png import ForeignRecipe, ImageRecipe
-    from perfusion_core.studio.app import Studio
+    from perfusion_core.ui.create.restored_form import RestoredForm
     from perfusion_core.ui.create.room import CreateRoom
 
 
 def targets(create: CreateRoom, rooms: gr.Tabs) -> list[Any]:
-    """The components that the functions below answer for, in their order."""
-    return [rooms, create.prompt, *create.form, create.positions, create.applied]
+    """The outputs of an event that answers with one of the functions below."""
+    form = create.form.components().values()
+    return [rooms, create.prompt, *form, create.positions, create.applied]
 
 
-def untouched(create: CreateRoom) -> list[Any]:
-    """An answer that changes nothing."""
-    return [gr.skip() for _ in targets(create, gr.Tabs(render=False))]
-
-
-def concept(create: CreateRoom, name: str) -> list[Any]:
+def concept(create: CreateRoom, rooms: gr.Tabs, name: str) -> Updates:
     """A prompt with one concept; the rest of the form stays."""
-    form = [gr.skip() for _ in create.form]
-    return [gr.Tabs(selected="create"), f"a photo of <{name}>", *form, gr.skip(), time.time()]
+    return {**_opened(create, rooms), create.prompt: f"a photo of <{name}>"}
 
 
 def point(
     create: CreateRoom,
+    rooms: gr.Tabs,
     prompt: str,
     seed: int,
     lock: str,
     biases: Mapping[str, float],
     positions: Mapping[str, float],
-) -> list[Any]:
-    """The prompt, seed and gate biases of one picture of a front or a grid."""
-    form: list[Any] = [gr.skip() for _ in create.form]
-    form[1], form[-1] = seed, lock
-    now = {**positions, **{name: round(100 * bias_to_slider(bias, lock)) for name, bias in biases.items()}}
-    return [gr.Tabs(selected="create"), without_numbers(prompt), *form, now, time.time()]
+) -> Updates:
+    """The prompt, seed and gate biases of one image of a front or a grid; `positions` are the sliders as they
+    stand now.
+    """
+    moved = {name: round(100 * bias_to_slider(bias, lock)) for name, bias in biases.items()}
+    return {
+        **_opened(create, rooms),
+        create.prompt: without_numbers(prompt),
+        create.form.seed: str(seed),
+        create.form.lock: lock,
+        create.positions: {**positions, **moved},
+    }
 
 
-def recipe(found: ImageRecipe | ForeignRecipe, studio: Studio) -> tuple[list[Any], list[str]]:
-    """A picture's recipe as the form, and what of it cannot be had here in words."""
-    prompt, *form = form_values(found)
-    lock = form[-1]
-    used = {one.name: one.bias for one in getattr(found, "concepts", [])}
-    positions = {name: round(100 * bias_to_slider(bias, lock)) for name, bias in used.items()}
-    known = mentioned(prompt, [entry.name for entry in studio.library.entries()])
-    missing = [
-        f"<{name}> is not in the library: teach or import it first." for name in used if name not in known
-    ]
-    return [gr.Tabs(selected="create"), without_numbers(prompt), *form, positions, time.time()], missing
+def restored(create: CreateRoom, rooms: gr.Tabs, form: RestoredForm) -> Updates:
+    """The whole form as an image's recipe has it."""
+    fields = {component: form.values[name] for name, component in create.form.components().items()}
+    return {
+        **_opened(create, rooms),
+        **fields,
+        create.prompt: form.prompt,
+        create.positions: form.positions,
+    }
+
+
+def _opened(create: CreateRoom, rooms: gr.Tabs) -> Updates:
+    """Create in front, with its sliders drawn anew."""
+    return {rooms: gr.Tabs(selected="create"), create.applied: time.time()}

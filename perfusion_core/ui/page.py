@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from perfusion_core.ui import sidebar
-from perfusion_core.ui.create import attribution_maps, images, prompt
+from perfusion_core.ui.create import attribution_maps, concept_sliders, images, prompt, recent_images
 from perfusion_core.ui.create import room as create
 from perfusion_core.ui.explore import draw_front
 from perfusion_core.ui.explore import room as explore
 from perfusion_core.ui.info import room as info
 from perfusion_core.ui.library import actions
 from perfusion_core.ui.library import room as library
+from perfusion_core.ui.settings import choices
 from perfusion_core.ui.settings import room as settings
-from perfusion_core.ui.teach import form, progress_events
+from perfusion_core.ui.teach import form, photo_edits, photo_intake, progress_events
 from perfusion_core.ui.teach import room as teach
 from perfusion_core.ui.theme import ASSETS
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from perfusion_core.studio.readiness import Readiness
     from perfusion_core.ui.served import Served
 
-# How long Gradio keeps what it copied for a page: looked at every hour, kept a day.
+# Gradio deletes what it copied for pages after a day; it looks every hour. In seconds.
 KEPT = (3600, 86_400)
 
 
@@ -49,14 +50,18 @@ def build_page(studio: Studio, served: Served, readiness: Readiness) -> gr.Block
             with gr.Column(elem_id="aside", scale=0, min_width=280):
                 sidebar_part = sidebar.render(studio, readiness)
         prompt.listen(create_room, studio, served, demo, create_tab, sidebar_part.machine)
-        images.listen(create_room, studio, served, demo)
-        attribution_maps.listen(create_room, studio, served)
+        concept_sliders.listen(create_room, studio, served, demo)
+        images.listen(create_room, studio, served)
+        recent_images.listen(create_room.stage, studio, served, demo)
+        attribution_maps.listen(create_room.stage, studio, served)
+        photo_intake.listen(teach_room, studio, served)
+        photo_edits.listen(teach_room, studio, served)
         form.listen(teach_room, studio, served)
-        progress_events.listen(teach_room, create_room, rooms, studio, served, demo)
+        progress_events.listen(teach_room.progress, create_room, rooms, studio, served, demo)
         actions.listen(library_room, create_room, teach_room, rooms, studio, served, library_tab, demo)
         draw_front.listen(explore_room, create_room, rooms, studio, served, explore_tab, demo)
         info.listen(info_room, create_room, rooms, studio, served)
-        settings.listen(settings_room, studio, demo)
+        choices.listen(settings_room, studio, demo)
         sidebar.listen(sidebar_part, studio, readiness, demo)
     return demo
 

@@ -1,14 +1,15 @@
-"""Who may talk to the app: this machine by default, the local network only with a password, other sites
-never.
+"""Which requests are answered: this machine's by default, the local network's only with a password, other
+sites' never.
 
-A page on another site can make a browser send requests here. Two checks stop it: the `Host` header has to
-name this machine (so that a foreign name pointed at 127.0.0.1 gets nowhere), and a request that changes
-something has to come from a page of this app.
+A page on another site can make a browser send requests here. Three checks stop it: the `Host` header has to
+name this machine (DNS rebinding), a request that changes something has to come from a page of this app
+(cross-site request forgery), and no other page may show this one in a frame (clickjacking).
 """
 
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import socket
 from collections.abc import Callable
@@ -18,33 +19,26 @@ from urllib.parse import urlsplit
 from perfusion_core.errors import PerfusionError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
 # Nothing is loaded from elsewhere. Gradio's templates are compiled in the browser, hence 'unsafe-eval'.
-CONTENT_POLICY = (
+_CONTENT_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' "
-    "'unsafe-inline'; "
-    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; object-src 'none'; "
-    "base-uri 'self'; form-action 'self'"
+    "'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; "
+    "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors "
 )
+# A Hugging Face Space is shown inside a frame of huggingface.co.
+_SPACE_FRAMES = "'self' https://huggingface.co https://*.hf.space"
 
 HostCheck = Callable[[str], bool]
-
-
-def parse_auth(text: str | None) -> tuple[str, str] | None:
-    """`user:password` as a pair. Raises `PerfusionError` when one of the two is missing."""
-    if not text:
-        return None
-    user, colon, password = text.partition(":")
-    if not (colon and user.strip() and password.strip()):
-        raise PerfusionError("--auth takes user:password, for example --auth anna:a-long-password.")
-    return user.strip(), password.strip()
 
 
 def require_password_outside(host: str, password: bool, hosted: bool = False) -> None:
     """Raise `PerfusionError` when `host` is reachable by others and no password is set."""
     if host not in LOOPBACK and not password and not hosted:
         raise PerfusionError(
-            f"--host {host} lets other machines in, so it needs a password: add --auth user:password."
+            f"--host {host} lets other machines in, so it needs a name and a password. Put "
+            "user:password into the environment variable PERFUSION_AUTH, or into a file for --auth-file. "
+            "(--auth user:password works as well, but shows it to everyone who can list processes.)"
         )
 
 
@@ -67,8 +61,9 @@ def hosted_space() -> str | None:
 
 
 class SameSite:
-    """ASGI middleware: a foreign `Host` gets 400, a request from another site that could change something "
-    "403."""
+    """ASGI middleware. A foreign `Host` gets 400, a request from another site that could change something
+    403; every answer carries the headers of `answer_headers`.
+    """
 
     def __init__(self, app: Any, hosts: HostCheck, public_name: str | None = None) -> None:
         self.app = app
@@ -81,12 +76,13 @@ class SameSite:
             return
         headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
         host = headers.get("host", "")
+        send = _with_headers(send)
         if self.public_name is None and not self.hosts(_name(host)):
-            await _refuse(send, 400, "This address is not one of this app's. Open it as http://127.0.0.1.")
-        elif scope.get("method", "POST") not in _READING and not self._from_here(headers, host):
-            await _refuse(send, 403, "Requests from other sites are refused.")
+            await refuse(send, 400, "This address is not one of this app's. Open it as http://127.0.0.1.")
+        elif scope.get("method", "POST") not in READING and not self._from_here(headers, host):
+            await refuse(send, 403, "Requests from other sites are refused.")
         else:
-            await self.app(scope, receive, _with_policy(send))
+            await self.app(scope, receive, send)
 
     def _from_here(self, headers: dict[str, str], host: str) -> bool:
         if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
@@ -95,12 +91,20 @@ class SameSite:
         return origin is None or urlsplit(origin).netloc.casefold() in (host.casefold(), self.public_name)
 
 
-def _with_policy(send: Any) -> Any:
-    extra = [
-        (b"content-security-policy", CONTENT_POLICY.encode()),
+def answer_headers() -> list[tuple[bytes, bytes]]:
+    """The security headers of every answer: no foreign content, no frame elsewhere, no guessed types."""
+    on_a_space = bool(os.environ.get("SPACE_ID"))
+    policy = _CONTENT_POLICY + (_SPACE_FRAMES if on_a_space else "'none'")
+    headers = [
+        (b"content-security-policy", policy.encode()),
         (b"x-content-type-options", b"nosniff"),
         (b"referrer-policy", b"same-origin"),
     ]
+    return headers if on_a_space else [*headers, (b"x-frame-options", b"DENY")]
+
+
+def _with_headers(send: Any) -> Any:
+    extra = answer_headers()
 
     async def sending(message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
@@ -110,10 +114,12 @@ def _with_policy(send: Any) -> Any:
     return sending
 
 
-async def _refuse(send: Any, status: int, text: str) -> None:
-    headers = [(b"content-type", b"text/plain; charset=utf-8")]
+async def refuse(send: Any, status: int, text: str, *more: tuple[bytes, bytes]) -> None:
+    """Answer with `status` and `text` under the keys in which Gradio's page looks for a reason."""
+    body = json.dumps({"detail": text, "error": text}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": text.encode()})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _name(host: str) -> str:

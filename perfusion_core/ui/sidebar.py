@@ -13,6 +13,7 @@ from perfusion_core.errors import PerfusionError
 from perfusion_core.studio.creating.live import is_live
 from perfusion_core.studio.machine import machine_facts
 from perfusion_core.ui import base_choice
+from perfusion_core.ui.event_options import AT_ONCE, QUIET, Updates
 from perfusion_core.ui.html import ago, escape, gigabytes, note
 
 if TYPE_CHECKING:
@@ -40,7 +41,9 @@ SPOKEN = {
 
 @dataclass(frozen=True)
 class Sidebar:
-    """`machine` changes when another base model is there, or is on its way."""
+    """`machine` changes when another base model is loading, or has been loaded; `shown`: what is on the page,
+    so that it is sent only when it changes.
+    """
 
     base: gr.Dropdown
     machine: gr.HTML
@@ -66,15 +69,24 @@ def render(studio: Studio, readiness: Readiness) -> Sidebar:
         memory = gr.HTML(memory_line(studio), elem_id="memory", js_on_load=None)
         others = gr.HTML(base_choice.unsupported(studio), elem_id="unsupported", js_on_load=None)
     queue = gr.HTML(queue_card(studio), elem_id="queue", js_on_load=CLICKS)
-    return Sidebar(base, machine, memory, others, queue, gr.State(""), gr.Timer(1.5))
+    return Sidebar(
+        base=base,
+        machine=machine,
+        memory=memory,
+        others=others,
+        queue=queue,
+        shown=gr.State(""),
+        timer=gr.Timer(1.5),
+    )
 
 
 def listen(part: Sidebar, studio: Studio, readiness: Readiness, demo: gr.Blocks) -> None:
-    def look(shown: str) -> tuple[Any, ...]:
-        parts = (machine_line(studio, readiness), memory_line(studio), queue_card(studio))
-        if "".join(parts) == shown:
-            return (gr.skip(),) * 4
-        return *parts, "".join(parts)
+    def look(shown: str) -> Any:
+        machine, memory, queue = machine_line(studio, readiness), memory_line(studio), queue_card(studio)
+        now = machine + memory + queue
+        if now == shown:
+            return gr.skip()
+        return {part.machine: machine, part.memory: memory, part.queue: queue, part.shown: now}
 
     def act(event: gr.EventData) -> str:
         problem = ""
@@ -87,19 +99,24 @@ def listen(part: Sidebar, studio: Studio, readiness: Readiness, demo: gr.Blocks)
             problem = note(str(error), "problem")
         return problem + queue_card(studio)
 
-    def use(reference: str | None) -> tuple[Any, str]:
-        problem = note(base_choice.use(studio, readiness, reference), "problem")
-        return _offered(studio), machine_line(studio, readiness) + problem
+    def use(reference: str | None) -> Updates:
+        try:
+            problem = base_choice.use(studio, readiness, reference)
+        except PerfusionError as error:
+            problem = str(error)
+        return {
+            part.base: _offered(studio),
+            part.machine: machine_line(studio, readiness) + note(problem, "problem"),
+        }
 
-    outputs = [part.machine, part.memory, part.queue, part.shown]
+    def offered() -> Updates:
+        return {part.base: _offered(studio), part.others: base_choice.unsupported(studio)}
+
     for event in (demo.load, part.timer.tick):
-        event(look, part.shown, outputs, show_progress="hidden", queue=False, api_visibility="private")
-    part.queue.click(act, None, part.queue, show_progress="hidden", queue=False, api_visibility="private")
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    part.base.input(use, part.base, [part.base, part.machine], **quiet)
-    demo.load(
-        lambda: (_offered(studio), base_choice.unsupported(studio)), None, [part.base, part.others], **quiet
-    )
+        event(look, part.shown, [part.machine, part.memory, part.queue, part.shown], **AT_ONCE)
+    part.queue.click(act, None, part.queue, **AT_ONCE)
+    part.base.input(use, part.base, [part.base, part.machine], **QUIET)
+    demo.load(offered, None, [part.base, part.others], **QUIET)
 
 
 def _offered(studio: Studio) -> Any:
@@ -124,8 +141,8 @@ def memory_line(studio: Studio) -> str:
     used = facts.memory_used / facts.memory_total
     free = gigabytes(facts.memory_total - facts.memory_used)
     return (
-        f'<div class="meter" role="img" aria-label="Memory: {used:.0%} used"><i '
-        f'style="width:{used:.0%}"></i></div>'
+        f'<div class="meter" role="img" aria-label="Memory: {used:.0%} used">'
+        f'<i style="width:{used:.0%}"></i></div>'
         f'<p class="quiet">Memory: {gigabytes(facts.memory_used)} used, {free} free</p>'
     )
 

@@ -1,4 +1,4 @@
-"""How it looks: one accent colour, warm greys, rounded cards, fonts that come with the app."""
+"""The look of the app: one accent colour, warm greys, rounded cards, fonts that come with it."""
 
 from __future__ import annotations
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.browsers import launched, system_chromium
 from tests.ui.running_app import RunningApp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from playwright.sync_api import Browser, Page
-
-CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 @pytest.fixture(scope="session")
@@ -59,11 +56,8 @@ def app(taught_home: Path) -> Iterator[RunningApp]:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     playwright = pytest.importorskip("playwright.sync_api")
-    program = next((path for path in CHROMIUM if Path(path).exists()), None) or shutil.which("chromium")
-    if program is None:
-        pytest.skip("there is no Chromium here")
     with playwright.sync_playwright() as api:
-        browser = api.chromium.launch(executable_path=program, args=FLAGS)
+        browser = launched(api, system_chromium())
         yield browser
         browser.close()
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 ROOT = Path(__file__).parents[2]
+# What Playwright says of a navigation that another one replaced, or that met an app just starting.
+CUT_OFF = ("ERR_ABORTED", "interrupted by another navigation", "ERR_CONNECTION_REFUSED", "frame was detached")
 
 
 class RunningApp:
@@ -42,7 +45,9 @@ class RunningApp:
         log = (self.home / "server.log").open("ab")
         command = [sys.executable, "app.py", "--port", str(self.port), *self._options]
         begun = time.monotonic()
-        self._process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=log, stderr=log, preexec_fn=_heed_interrupts
+        )
         while time.monotonic() - begun < patience:
             if self._process.poll() is not None:
                 break
@@ -60,21 +65,59 @@ class RunningApp:
         self._process.send_signal(signal.SIGKILL)
         self._process.wait(30)
 
-    def stop(self) -> None:
-        """As Ctrl-C does."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
-            try:
-                self._process.wait(60)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
+    def stop(self, patience: float = 240.0) -> bool:
+        """As Ctrl-C does; whether the app ended by itself. After `patience` seconds it is killed."""
+        if self._process is None or self._process.poll() is not None:
+            return True
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(patience)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return False
+        return True
 
     def open(self, page: Page, room: str = "Create") -> None:
         """The app in a tab, in one of its rooms, when its base model is ready."""
-        page.goto(self.address)
-        page.wait_for_selector("#rooms")
-        page.wait_for_function("document.querySelector('#machine')?.innerText.includes('Ready')")
+        navigate(lambda: page.goto(self.address))
+        ready(page)
         enter(page, room)
+
+
+def _heed_interrupts() -> None:
+    """In the app's process: what a shell starts in the background, and its children, ignores SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def reopen(page: Page, room: str) -> None:
+    """Reload the page, and go to a room when it is ready."""
+    navigate(page.reload)
+    ready(page)
+    enter(page, room)
+
+
+def ready(page: Page) -> None:
+    """Wait until the page shows what only its events can have brought: that the base model is loaded."""
+    page.wait_for_selector("#rooms")
+    page.wait_for_function("document.querySelector('#machine')?.innerText.includes('Ready')")
+
+
+def navigate(go: Callable[[], object], patience: float = 60.0) -> None:
+    """Do a navigation, again when another one cut it off.
+
+    A page that lost its app reloads itself as soon as the app answers again, just when a test opens it anew.
+    """
+    from playwright.sync_api import Error
+
+    ends = time.monotonic() + patience
+    while True:
+        try:
+            go()
+            return
+        except Error as error:
+            if not any(words in str(error) for words in CUT_OFF) or time.monotonic() > ends:
+                raise
+        time.sleep(0.2)
 
 
 def enter(page: Page, room: str) -> None:

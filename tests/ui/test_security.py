@@ -8,7 +8,7 @@ import json
 import pytest
 
 from perfusion_core.errors import PerfusionError
-from perfusion_core.ui.security import hosts_of, parse_auth, require_password_outside
+from perfusion_core.ui.security import answer_headers, hosts_of, require_password_outside
 from tests.ui.running_app import RunningApp
 
 
@@ -19,10 +19,21 @@ def test_other_machines_are_let_in_only_with_a_password() -> None:
         require_password_outside("0.0.0.0", False)
 
 
-@pytest.mark.parametrize("text", ["anna", ":secret", "anna:", " : "])
-def test_half_a_password_is_refused(text: str) -> None:
-    with pytest.raises(PerfusionError, match="user:password"):
-        parse_auth(text)
+def test_no_other_page_may_show_this_one_in_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    headers = dict(answer_headers())
+    assert b"frame-ancestors 'none'" in headers[b"content-security-policy"]
+    assert headers[b"x-frame-options"] == b"DENY"
+    assert headers[b"x-content-type-options"] == b"nosniff"
+    assert headers[b"referrer-policy"] == b"same-origin"
+
+
+def test_a_space_may_be_shown_in_the_frame_of_its_own_site_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPACE_ID", "someone/perfusion-studio")
+    headers = dict(answer_headers())
+    policy = headers[b"content-security-policy"].decode()
+    assert policy.rpartition("frame-ancestors ")[2] == "'self' https://huggingface.co https://*.hf.space"
+    assert b"x-frame-options" not in headers  # it cannot name another site
 
 
 def test_a_name_of_another_site_is_not_this_machine_on_any_address() -> None:
@@ -65,6 +76,31 @@ def test_pages_may_load_nothing_from_elsewhere(app: RunningApp) -> None:
     status, headers = _ask(app, "GET", "/", {})
     assert status == 200
     assert "default-src 'self'" in headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    "path",
+    ["queue/join", "run/predict", "api/predict", "call/predict", "call/v2/predict", "cancel", "reset"],
+)
+def test_a_forged_request_of_10_mb_is_refused_before_it_becomes_a_job(app: RunningApp, path: str) -> None:
+    jobs = app.home / "jobs"
+    before = sorted(jobs.iterdir()) if jobs.is_dir() else []
+    connection = http.client.HTTPConnection("127.0.0.1", app.port, timeout=60)
+    body = json.dumps({"data": ["a" * 10_000_000], "fn_index": 0, "session_hash": "forged"}).encode()
+    connection.request("POST", f"/gradio_api/{path}", body=body, headers={"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    assert answer.status == 413
+    assert "128 kB" in json.loads(answer.read())["detail"]
+    assert (sorted(jobs.iterdir()) if jobs.is_dir() else []) == before
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("path", ["run", "api", "call"])
+def test_no_event_can_be_called_by_a_name(app: RunningApp, path: str) -> None:
+    for name in ("create", "teach", "save", "take", "predict", "lambda"):
+        assert _ask(app, "POST", f"/gradio_api/{path}/{name}", {})[0] in (404, 422), name
 
 
 def _ask(app: RunningApp, method: str, path: str, headers: dict[str, str]) -> tuple[int, dict[str, str]]:

@@ -1,4 +1,8 @@
-"""Where each concept acted in the picture that is shown: asked for with a button, drawn by the worker."""
+"""Where each concept acted in the image that is shown: asked for with a button, computed by the worker.
+
+It has a message line of its own and leaves `CreateRoom.job` alone, so that Stop goes on stopping the job that
+makes images.
+"""
 
 from __future__ import annotations
 
@@ -9,48 +13,51 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from perfusion_core.errors import PerfusionError
+from perfusion_core.ui.event_options import AT_ONCE, QUIET, Updates
 from perfusion_core.ui.html import note
 from perfusion_core.ui.job_watch import watch
 
 if TYPE_CHECKING:
     from perfusion_core.studio.app import Studio
-    from perfusion_core.ui.create.room import CreateRoom
+    from perfusion_core.ui.create.stage import Stage
     from perfusion_core.ui.served import Served
 
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
-
-def listen(room: CreateRoom, studio: Studio, served: Served) -> None:
-    def look(shown: list[Any] | None, chosen: int) -> Iterator[list[Any]]:
-        """[said, maps, job]"""
+def listen(stage: Stage, studio: Studio, served: Served) -> None:
+    def look(shown: list[Any] | None, chosen: int) -> Iterator[Updates]:
         if not shown:
-            yield [note("Create a picture first."), gr.skip(), ""]
+            yield {stage.maps_said: note("Create a picture first.")}
             return
-        picture = Path(shown[chosen if chosen < len(shown) else 0][0])
+        source = Path(shown[chosen if chosen < len(shown) else 0][0])
         try:
-            job = studio.submit_acting(picture)
+            job = studio.submit_acting(source)
         except PerfusionError as error:
-            yield [note(str(error), "problem"), gr.skip(), ""]
+            yield {stage.maps_said: note(str(error), "problem")}
             return
-        for job, words in watch(studio, job):  # noqa: B020 - the same job, as it is now
+        for job, words in watch(studio, job):  # noqa: B007, B020 - the same job, as it is now
             if words:
-                yield [words, gr.skip(), job.id]
-        said = note(job.error or "", "problem") if job.state == "failed" else ""
+                yield {stage.maps_said: words}
         files = [
             (str(served.copy(Path(path))), f"<{name}>") for name, path in job.result.get("maps", {}).items()
         ]
-        yield [said, gr.Gallery(value=files, visible=bool(files), columns=max(2, min(3, len(files)))), ""]
+        yield {
+            stage.maps_said: note(job.error or "", "problem") if job.state == "failed" else "",
+            stage.maps: gr.Gallery(value=files, visible=bool(files), columns=max(2, min(3, len(files)))),
+        }
 
     def choose(event: gr.SelectData) -> int:
         return int(event.index)
 
-    room.gallery.select(choose, None, room.chosen, queue=False, **QUIET)
+    def renewed(shown: list[Any] | None) -> Updates:
+        """Other images: the first is meant until one is clicked, and old maps go."""
+        return {
+            stage.chosen: 0,
+            stage.maps: gr.Gallery(visible=False),
+            stage.maps_said: "",
+            stage.look: gr.Button(visible=bool(shown)),
+        }
 
-    def fresh(shown: list[Any] | None) -> list[Any]:
-        """Other pictures: the first is meant until one is clicked, and old maps go."""
-        return [0, gr.Gallery(visible=False), gr.Button(visible=bool(shown))]
-
-    room.gallery.change(fresh, room.gallery, [room.chosen, room.acting, room.look], queue=False, **QUIET)
-    room.look.click(
-        look, [room.gallery, room.chosen], [room.said, room.acting, room.job], concurrency_limit=8, **QUIET
-    )
+    outputs = [stage.maps_said, stage.maps]
+    stage.gallery.select(choose, None, stage.chosen, **AT_ONCE)
+    stage.gallery.change(renewed, stage.gallery, [*outputs, stage.chosen, stage.look], **AT_ONCE)
+    stage.look.click(look, [stage.gallery, stage.chosen], outputs, concurrency_limit=8, **QUIET)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfusion_core.studio.creating.mentions import mentioned
+from perfusion_core.sampling.request import LONGEST_PROMPT
+from perfusion_core.studio.creating.mentions import fixed, mentioned
 from perfusion_core.ui.base_choice import made_for_another
+from perfusion_core.ui.concept_image import concept_image
 from perfusion_core.ui.html import escape, notes
-from perfusion_core.ui.library.cards import picture
 
 if TYPE_CHECKING:
     from perfusion_core.studio.app import Studio
@@ -15,16 +16,25 @@ if TYPE_CHECKING:
     from perfusion_core.ui.served import Served
 
 
-def chips(studio: Studio, served: Served, prompt: str) -> str:
+def mentions_of(prompt: str | None, names: list[str]) -> list[tuple[str, str]]:
+    """The concepts in a prompt, in its order, each with the number written for it there; "" without one.
+
+    Of a prompt over the limit only the beginning is read: Create refuses it, and typing stays quick.
+    """
+    text = (prompt or "")[:LONGEST_PROMPT]
+    written = fixed(text, names)
+    return [(name, written.get(name, "")) for name in mentioned(text, names)]
+
+
+def chips(studio: Studio, served: Served, prompt: str | None) -> str:
     """The library as buttons that write a concept into the prompt."""
     entries = studio.library.entries()
     if not entries:
         return (
             '<p class="quiet">No concepts yet. <button type="button" class="link" data-room="teach">Teach '
-            "one</button> "
-            "from a few photos; until then the prompt works on its own.</p>"
+            "one</button> from a few photos; until then the prompt works on its own.</p>"
         )
-    there = set(mentioned(prompt or "", [entry.name for entry in entries]))
+    there = {name for name, _ in mentions_of(prompt, [entry.name for entry in entries])}
     foreign = {entry.name: made_for_another(studio, entry) for entry in entries}
     return "".join(
         _chip(entry, served, entry.name in there, foreign[entry.name]) for entry in entries
@@ -36,12 +46,12 @@ def _chip(entry: LibraryEntry, served: Served, there: bool, foreign: str) -> str
         f'<button type="button" class="chip{" chip-foreign" if foreign else ""}" '
         f'data-name="{escape(entry.name)}" aria-pressed="{str(there).lower()}" '
         f'title="{escape(foreign or f"Put <{entry.name}> into the prompt")}">'
-        f"{picture(entry, served)}{escape(entry.name)}</button>"
+        f"{concept_image(entry, served)}{escape(entry.name)}</button>"
     )
 
 
 def first_prompt(names: list[str]) -> str:
-    """What stands in the prompt on a first visit: two concepts together where there are two."""
+    """The prompt of a first visit: two concepts together where there are two."""
     if len(names) > 1:
         return f"a photo of <{names[0]}> next to <{names[1]}> on the beach"
     return f"a photo of <{names[0]}>" if names else "a photo of a dog on the beach"

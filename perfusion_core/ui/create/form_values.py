@@ -1,27 +1,25 @@
-"""The numbers of the Create form as one request, and a recipe as the form's numbers."""
+"""The values of the Create form as one request."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from perfusion_core.sampling.operating_points import slider_to_bias
+from perfusion_core.sampling.operating_points import check_lock, slider_to_bias
+from perfusion_core.sampling.request import GenerationRequest
+from perfusion_core.ui.field_values import read_seed
 
-if TYPE_CHECKING:
-    from perfusion_core.sampling.png import ForeignRecipe, ImageRecipe
-
-LARGEST_SEED = 2**31 - 1
+LARGEST_FRESH_SEED = 2**31 - 1  # short enough to be read out and typed
+MOST_STEPS, MOST_GUIDANCE = 100, 20  # the sliders' ends
 SCHEDULERS = {
-    "Its own": "",
+    "The base model's own": "",
     "DDIM": "ddim",
     "Euler": "euler",
     "Euler ancestral": "euler-a",
     "DPM++ 2M": "dpm++",
 }
-# The form's fields after the prompt, in the order of the components.
-FIELDS = ("negative_prompt", "seed", "count", "steps", "guidance", "width", "height", "scheduler", "lock")
 
 
 @dataclass(frozen=True)
@@ -29,33 +27,36 @@ class Asked:
     """What is in the form. Zero or empty means: the base model's own."""
 
     prompt: str
-    negative_prompt: str
-    seed: int
-    count: int
-    steps: int
-    guidance: float
-    width: int
-    height: int
-    scheduler: str
-    lock: str
+    negative_prompt: str = ""
+    seed: int = 0
+    count: int = 1
+    steps: int = 0
+    guidance: float = 0.0
+    width: int = 0
+    height: int = 0
+    scheduler: str = ""
+    lock: str = "local"
 
     @classmethod
-    def of(cls, prompt: str, *values: Any) -> Asked:
-        given = dict(zip(FIELDS, values, strict=True))
-        whole = {key: int(given[key] or 0) for key in ("seed", "count", "steps", "width", "height")}
+    def of(cls, prompt: str | None, values: Mapping[str, Any]) -> Asked:
+        """From the fields' values by name; an empty field is None. Raises `PerfusionError` for a seed that is
+        no whole number.
+        """
+        whole = {key: int(values[key] or 0) for key in ("count", "steps", "width", "height")}
         return cls(
             prompt=prompt or "",
-            negative_prompt=given["negative_prompt"] or "",
-            guidance=float(given["guidance"] or 0.0),
-            scheduler=given["scheduler"] or "",
-            lock=given["lock"] or "local",
+            negative_prompt=values["negative_prompt"] or "",
+            seed=read_seed(values["seed"]),
+            guidance=float(values["guidance"] or 0.0),
+            scheduler=values["scheduler"] or "",
+            lock=values["lock"] or "local",
             **whole,
         )
 
-    def request(self, positions: Mapping[str, float], **changes: Any) -> Any:
-        """A `GenerationRequest`; `positions` are slider positions in 0..100 by concept."""
-        from perfusion_core.sampling.request import GenerationRequest
-
+    def request(self, positions: Mapping[str, float], **changes: Any) -> GenerationRequest:
+        """The request for these values, with `changes` to its fields; `positions` are slider positions in
+        0..100 by concept.
+        """
         fields = {
             "prompt": self.prompt,
             "negative_prompt": self.negative_prompt,
@@ -66,28 +67,16 @@ class Asked:
             "width": self.width or None,
             "height": self.height or None,
             "scheduler": self.scheduler or None,
-            "lock": self.lock,
-            "biases": {name: round(slider_to_bias(at / 100, self.lock), 4) for name, at in positions.items()},
+            "lock": check_lock(self.lock),
+            "biases": {name: bias_at(position, self.lock) for name, position in positions.items()},
         }
         return GenerationRequest(**{**fields, **changes})
 
 
-def form_values(recipe: ImageRecipe | ForeignRecipe) -> list[Any]:
-    """A recipe as the form's values: the prompt, then FIELDS."""
-    scheduler = getattr(recipe, "scheduler", "")
-    return [
-        recipe.prompt,
-        recipe.negative_prompt,
-        recipe.seed or 0,
-        1,
-        recipe.steps or 0,
-        recipe.guidance or 0.0,
-        recipe.width or 0,
-        recipe.height or 0,
-        scheduler if scheduler in SCHEDULERS.values() else "",
-        getattr(recipe, "lock", "local"),
-    ]
+def bias_at(position: float, lock: str) -> float:
+    """The gate bias of a slider position in 0..100, to four places."""
+    return round(slider_to_bias(position / 100, lock), 4)
 
 
 def fresh_seed() -> int:
-    return secrets.randbelow(LARGEST_SEED)
+    return secrets.randbelow(LARGEST_FRESH_SEED)

@@ -1,4 +1,4 @@
-"""What a front or a grid looks like: the drawing, and every picture as a button."""
+"""A front or a grid as HTML: the drawing, and every picture as a button."""
 
 from __future__ import annotations
 
@@ -81,11 +81,13 @@ def _explained(job: Job, scored: bool, seeds: int) -> str:
     if not scored:
         return ""
     kinds = {one["kind"] for one in job.result.get("references", [])}
-    photos = " “The photos” is how alike those are among themselves." if "photos" in kinds else ""
-    means = f" Each point is the mean of {seeds} seeds, which are drawn faint." if seeds > 1 else ""
+    photos = " “The photos” marks how similar the photos are to one another." if "photos" in kinds else ""
+    means = (
+        f" Each point is the mean of {seeds} seeds; the single seeds are drawn faint." if seeds > 1 else ""
+    )
     return (
-        f'<p class="quiet">Scored with {escape(job.result.get("scorer"))}. The filled point gives up least '
-        f"of either.{means}{photos}</p>"
+        f'<p class="quiet">Scored with {escape(job.result.get("scorer"))}. The filled point is the best '
+        f"balance of the two scores.{means}{photos}</p>"
     )
 
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from perfusion_core.sampling.request import LONGEST_PROMPT
 from perfusion_core.ui.explore import concept_choice
+from perfusion_core.ui.field_values import LONGEST_SEED
 from perfusion_core.ui.html import note
 
 if TYPE_CHECKING:
@@ -32,13 +34,15 @@ NOTHING_YET = (
 
 @dataclass(frozen=True)
 class ExploreRoom:
+    """`job`: the id of the front or grid under way, which Stop stops."""
+
     name: gr.Dropdown
     against: gr.Dropdown
     prompt: gr.Textbox
     lock: gr.Radio
     points: gr.Slider
     seeds: gr.Slider
-    seed: gr.Number
+    seed: gr.Textbox
     go: gr.Button
     stop: gr.Button
     said: gr.HTML
@@ -52,9 +56,8 @@ def render(studio: Studio, served: Served) -> ExploreRoom:
         with gr.Column(scale=4, min_width=300):
             with gr.Column(elem_classes="card"):
                 gr.HTML(
-                    "<h2>Explore</h2><p class='quiet'>The same seed along the gate bias. A high bias "
-                    "follows the prompt, "
-                    "a low one is faithful to the photos. Click a point to keep it.</p>",
+                    "<h2>Explore</h2><p class='quiet'>One seed, drawn at several gate biases. A high bias "
+                    "follows the prompt, a low one is faithful to the photos. Click a point to keep it.</p>",
                     js_on_load=None,
                 )
                 name = gr.Dropdown(
@@ -71,7 +74,7 @@ def render(studio: Studio, served: Served) -> ExploreRoom:
                     concept_choice.opening(names[0] if names else "", ""),
                     label="Prompt",
                     lines=2,
-                    max_length=2000,
+                    max_length=LONGEST_PROMPT,
                     elem_id="explore-prompt",
                 )
                 lock = gr.Radio(
@@ -93,10 +96,9 @@ def render(studio: Studio, served: Served) -> ExploreRoom:
                     seeds = gr.Slider(
                         1, 4, value=1, step=1, label="Seeds", elem_id="explore-seeds", min_width=140
                     )
-                with gr.Row():
-                    seed = gr.Number(
-                        0, label="First seed", precision=0, minimum=0, elem_id="explore-seed", min_width=90
-                    )
+                seed = gr.Textbox(
+                    "0", label="First seed", max_length=LONGEST_SEED, max_lines=1, elem_id="explore-seed"
+                )
             with gr.Row():
                 go = gr.Button(
                     "Draw the front",
@@ -121,4 +123,17 @@ def render(studio: Studio, served: Served) -> ExploreRoom:
                 js_on_load=None,
             )
             board = gr.HTML(NOTHING_YET, elem_id="board", js_on_load=PICK)
-    return ExploreRoom(name, against, prompt, lock, points, seeds, seed, go, stop, said, board, gr.State(""))
+    return ExploreRoom(
+        name=name,
+        against=against,
+        prompt=prompt,
+        lock=lock,
+        points=points,
+        seeds=seeds,
+        seed=seed,
+        go=go,
+        stop=stop,
+        said=said,
+        board=board,
+        job=gr.State(""),
+    )

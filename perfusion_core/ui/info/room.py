@@ -10,6 +10,8 @@ import gradio as gr
 
 from perfusion_core.errors import PerfusionError
 from perfusion_core.ui import open_in_create
+from perfusion_core.ui.create.restored_form import restored_form
+from perfusion_core.ui.event_options import AT_ONCE, QUIET, Updates
 from perfusion_core.ui.html import escape, note, notes
 
 if TYPE_CHECKING:
@@ -26,14 +28,23 @@ FACTS = {
     "scheduler": "Scheduler",
     "sampler": "Sampler",
     "lock": "Lock",
+    "removal": "Removal",
     "base": "Base model",
     "device": "Computed on",
     "precision": "Precision",
 }
 
 
+NOTHING_YET = (
+    '<div class="empty empty-board"><p class="strong">The recipe appears here</p><p class="quiet">Load it '
+    "into Create to make the same picture again, or to change it.</p></div>"
+)
+
+
 @dataclass(frozen=True)
 class InfoRoom:
+    """`path`: the file whose recipe is shown."""
+
     file: gr.File
     shown: gr.HTML
     load: gr.Button
@@ -45,8 +56,7 @@ def render() -> InfoRoom:
         with gr.Column(scale=4, min_width=300, elem_classes="card"):
             gr.HTML(
                 "<h2>Image info</h2><p class='quiet'>Every picture saved here carries its recipe: the "
-                "prompt, the seed, each "
-                "concept and its setting. Drop one to read it.</p>",
+                "prompt, the seed, each concept and its setting. Drop one to read it.</p>",
                 js_on_load=None,
             )
             file = gr.File(
@@ -57,40 +67,55 @@ def render() -> InfoRoom:
                 show_label=False,
             )
         with gr.Column(scale=6, min_width=320):
-            shown = gr.HTML("", elem_id="info-shown", js_on_load=None)
+            shown = gr.HTML(NOTHING_YET, elem_id="info-shown", js_on_load=None)
             load = gr.Button("Load into Create", variant="primary", visible=False, elem_id="info-load")
-    return InfoRoom(file, shown, load, gr.State(""))
+    return InfoRoom(file=file, shown=shown, load=load, path=gr.State(""))
 
 
 def listen(room: InfoRoom, create: CreateRoom, rooms: gr.Tabs, studio: Studio, served: Served) -> None:
-    def read(path: str | None) -> list[Any]:
-        """[shown, load, path, file]"""
+    def read(path: str | None) -> Any:
         if not path:
-            return [gr.skip()] * 4
+            return gr.skip()
         from perfusion_core.sampling.png import read_any_recipe
 
         try:
             found = read_any_recipe(Path(path))
         except PerfusionError as error:
-            return [note(str(error), "problem"), gr.Button(visible=False), "", None]
-        return [described(found, Path(path), served), gr.Button(visible=True), path, None]
+            return {
+                room.shown: note(str(error), "problem"),
+                room.load: gr.Button(visible=False),
+                room.path: "",
+            }
+        return {
+            room.shown: described(found, Path(path), served),
+            room.load: gr.Button(visible=True),
+            room.path: path,
+        }
 
-    def load(path: str) -> list[Any]:
+    def load(path: str) -> Updates:
         from perfusion_core.sampling.png import read_any_recipe
 
         try:
-            values, missing = open_in_create.recipe(read_any_recipe(Path(path)), studio)
+            form = restored_form(read_any_recipe(Path(path)), studio)
         except PerfusionError as error:
-            return [note(str(error), "problem"), *open_in_create.untouched(create)]
-        return [notes(missing, "problem") or note("The form is as it was for that picture.", "good"), *values]
+            return {create.stage.said: note(str(error), "problem")}
+        return {create.stage.said: loaded(form.lost), **open_in_create.restored(create, rooms, form)}
 
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    room.file.upload(read, room.file, [room.shown, room.load, room.path, room.file], **quiet)
-    room.load.click(load, room.path, [create.said, *open_in_create.targets(create, rooms)], **quiet)
+    room.file.upload(read, room.file, [room.shown, room.load, room.path], **QUIET).then(
+        lambda: None, None, room.file, **AT_ONCE
+    )
+    room.load.click(load, room.path, [create.stage.said, *open_in_create.targets(create, rooms)], **QUIET)
+
+
+def loaded(lost: list[str]) -> str:
+    """What the form has of an image's recipe."""
+    if not lost:
+        return note("The form is as it was for that picture.", "good")
+    return notes(lost, "problem") + note("The rest of the form is as it was for that picture.")
 
 
 def described(found: ImageRecipe | ForeignRecipe, path: Path, served: Served) -> str:
-    """A picture beside its recipe."""
+    """An image beside its recipe, as HTML."""
     rows = [
         (word, getattr(found, key))
         for key, word in FACTS.items()
@@ -99,7 +124,7 @@ def described(found: ImageRecipe | ForeignRecipe, path: Path, served: Served) ->
     if found.width and found.height:
         rows.append(("Size", f"{found.width} × {found.height}"))
     rows += [
-        (f"<{one.name}>, a {one.superclass}", f"gate bias {one.bias:.2f}")
+        (f"<{one.name}>, a {one.superclass}", f"gate bias {one.bias:g}, temperature {one.temperature:g}")
         for one in getattr(found, "concepts", [])
     ]
     lines = "".join(f"<div><dt>{escape(word)}</dt><dd>{escape(value)}</dd></div>" for word, value in rows)
@@ -109,7 +134,7 @@ def described(found: ImageRecipe | ForeignRecipe, path: Path, served: Served) ->
         else note("Another tool made this picture: only what it wrote down can be loaded.")
     )
     return (
-        f'<section class="card info-card"><img src="{escape(served.url(path))}" alt="The picture"><div><p '
-        f'class="strong">{escape(found.prompt)}</p>'
+        f'<section class="card info-card"><img src="{escape(served.url(path))}" alt="The picture"><div>'
+        f'<p class="strong">{escape(found.prompt)}</p>'
         f'{other}<dl class="facts">{lines}</dl></div></section>'
     )

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from perfusion_core.concept import read_metadata, validate_name
 from perfusion_core.errors import PerfusionError
 from perfusion_core.ui import open_in_create
+from perfusion_core.ui.event_options import QUIET, Updates
 from perfusion_core.ui.html import note
 from perfusion_core.ui.library.cards import cards
 from perfusion_core.ui.library.details import details
@@ -32,129 +34,128 @@ def listen(
     tab: gr.Tab,
     demo: gr.Blocks,
 ) -> None:
-    library = studio.library
-    panel = [room.chosen, room.panel, room.facts, room.name, room.notes, room.export, room.compact]
-    everything = [room.grid, room.said, room.undo, *panel]
+    library, panel = studio.library, room.panel
 
-    def opened(name: str) -> list[Any]:
-        """The panel for a concept; closed when it is gone."""
+    def opened(name: str) -> Updates:
+        """The panel for a concept; closed when it is gone. Raises `PerfusionError` when it cannot be read."""
         entry = library.find(name) if name else None
         if entry is None:
-            return ["", gr.Column(visible=False), "", "", "", None, None]
-        files = [str(_exported(studio, served, entry.name, small)) for small in (False, True)]
-        return [
-            entry.name,
-            gr.Column(visible=True),
-            details(entry, studio, served),
-            entry.name,
-            entry.metadata.notes,
-            *files,
-        ]
+            return {panel.column: gr.Column(visible=False), panel.chosen: ""}
+        return {
+            panel.column: gr.Column(visible=True),
+            panel.chosen: entry.name,
+            panel.facts: details(entry, studio, served),
+            panel.name: entry.name,
+            panel.notes: entry.metadata.notes,
+            panel.export: str(_exported(studio, served, entry.name, small=False)),
+            panel.export_small: str(_exported(studio, served, entry.name, small=True)),
+        }
 
-    def page(chosen: str = "", said: str = "", undo: bool = False) -> list[Any]:
-        return [cards(library, served, chosen), said, gr.Button(visible=undo), *opened(chosen)]
+    def page(chosen: str, said: str, undo: bool = False) -> Updates:
+        """The cards with one chosen, a message, and the panel."""
+        try:
+            panel_now = opened(chosen)
+        except PerfusionError as error:
+            chosen, said, panel_now = "", said + note(str(error), "problem"), opened("")
+        return {
+            room.grid: cards(library, served, chosen),
+            room.said: said,
+            room.undo: gr.Button(visible=undo),
+            **panel_now,
+        }
 
-    def choose(event: gr.EventData) -> list[Any]:
+    def choose(event: gr.EventData) -> Updates:
         try:
             return opened(str(event.name))
         except PerfusionError as error:
-            raise gr.Error(_plain(error)) from None
+            return {room.said: note(str(error), "problem")}
 
-    def save(chosen: str, name: str, notes: str) -> list[Any]:
+    def save(chosen: str, name: str | None, notes: str | None) -> Updates:
         try:
-            library.set_notes(chosen, notes)
-            entry = library.rename(chosen, name)
+            wanted = validate_name((name or "").strip("<> "))
+            if wanted != chosen:
+                library.check_free(wanted)  # first, so that a refused name leaves the notes as they are
+            library.set_notes(chosen, notes or "")
+            entry = library.rename(chosen, wanted)
         except PerfusionError as error:
             return page(chosen, note(str(error), "problem"))
         return page(entry.name, note("Saved.", "good"))
 
-    def duplicate(chosen: str) -> list[Any]:
+    def duplicate(chosen: str) -> Updates:
         try:
-            entry = library.duplicate(chosen, _free_name(studio, chosen))
+            entry = library.duplicate(chosen, library.free_name(chosen))
         except PerfusionError as error:
             return page(chosen, note(str(error), "problem"))
         return page(entry.name, note(f"<{chosen}> now has a copy called <{entry.name}>.", "good"))
 
-    def delete(chosen: str) -> list[Any]:
+    def delete(chosen: str) -> Updates:
         try:
-            thrown = library.delete(chosen)
+            deleted = library.delete(chosen)
         except PerfusionError as error:
-            return [*page(chosen, note(str(error), "problem")), ""]
-        return [*page("", note(f"<{thrown.name}> was deleted."), undo=True), thrown.id]
+            return {**page(chosen, note(str(error), "problem")), room.deleted: ""}
+        return {**page("", note(f"<{deleted.name}> was deleted."), undo=True), room.deleted: deleted.id}
 
-    def undo(thrown: str) -> list[Any]:
+    def undo(deleted: str) -> Updates:
         try:
-            entry = library.restore(thrown)
+            entry = library.restore(deleted)
         except PerfusionError as error:
             return page("", note(str(error), "problem"))
         return page(entry.name, note(f"<{entry.name}> is back.", "good"))
 
-    def take(path: str, name: str = "") -> list[Any]:
+    def take(path: str, name: str | None = "") -> Updates:
         """Import a file; when its name is taken, ask for another."""
-        ask = gr.Textbox(visible=False, value="")
         try:
             entry = library.import_file(Path(path), name=name or None)
         except PerfusionError as error:
             taken = _taken_name(studio, Path(path))
-            if taken:
-                ask = gr.Textbox(visible=True, value=_free_name(studio, taken))
-            return [*page("", note(str(error), "problem")), ask, path if taken else ""]
-        return [*page(entry.name, note(f"<{entry.name}> was imported.", "good")), ask, ""]
+            ask = gr.Textbox(visible=bool(taken), value=library.free_name(taken) if taken else "")
+            said = page("", note(str(error), "problem"))
+            return {**said, room.import_name: ask, room.refused: path if taken else ""}
+        said = page(entry.name, note(f"<{entry.name}> was imported.", "good"))
+        return {**said, room.import_name: gr.Textbox(visible=False, value=""), room.refused: ""}
 
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    room.grid.click(choose, None, panel, **quiet)
-    room.save.click(save, [room.chosen, room.name, room.notes], everything, **quiet)
-    room.duplicate.click(duplicate, room.chosen, everything, **quiet)
-    room.delete.click(delete, room.chosen, [*everything, room.deleted], **quiet)
-    room.undo.click(undo, room.deleted, everything, **quiet)
+    def again(name: str) -> Updates:
+        try:
+            return teach_again.teach_again(teach, rooms, studio, served, name)
+        except PerfusionError as error:
+            return {room.said: note(str(error), "problem")}
+
+    everything: list[Any] = [room.grid, room.said, room.undo, *panel.outputs()]
+    room.grid.click(choose, None, [room.said, *panel.outputs()], **QUIET)
+    panel.save.click(save, [panel.chosen, panel.name, panel.notes], everything, **QUIET)
+    panel.duplicate.click(duplicate, panel.chosen, everything, **QUIET)
+    panel.delete.click(delete, panel.chosen, [*everything, room.deleted], **QUIET)
+    room.undo.click(undo, room.deleted, everything, **QUIET)
     asked = [*everything, room.import_name, room.refused]
-    room.incoming.upload(take, room.incoming, asked, **quiet)
-    room.import_name.submit(take, [room.refused, room.import_name], asked, **quiet)
-    room.use.click(
-        lambda name: open_in_create.concept(create, name),
-        room.chosen,
+    room.incoming.upload(take, room.incoming, asked, **QUIET)
+    room.import_name.submit(take, [room.refused, room.import_name], asked, **QUIET)
+    panel.use.click(
+        lambda name: open_in_create.concept(create, rooms, name),
+        panel.chosen,
         open_in_create.targets(create, rooms),
-        **quiet,
+        **QUIET,
     )
-    room.again.click(
-        lambda name: teach_again.teach_again(studio, served, name),
-        room.chosen,
-        teach_again.targets(teach, rooms),
-        **quiet,
-    )
-    tab.select(lambda chosen: cards(library, served, chosen), room.chosen, room.grid, **quiet)
-    demo.load(lambda: cards(library, served), None, room.grid, **quiet)
+    panel.teach_again.click(again, panel.chosen, [room.said, *teach_again.outputs(teach, rooms)], **QUIET)
+    tab.select(lambda chosen: cards(library, served, chosen), panel.chosen, room.grid, **QUIET)
+    demo.load(lambda: cards(library, served), None, room.grid, **QUIET)
 
 
 def _exported(studio: Studio, served: Served, name: str, small: bool) -> Path:
+    """A file to download, made once for each version of the concept. Raises `PerfusionError`."""
     entry = studio.library.get(name)
-    folder = (
-        served.folder / "exports" / f"{entry.id}-{int(entry.modified * 1000)}-{'fp16' if small else 'fp32'}"
-    )
+    precision = "float16" if small else "float32"
+    folder = served.folder / "exports" / f"{entry.id}-{int(entry.modified * 1000)}-{precision}"
     target = folder / f"{entry.name}.safetensors"
     if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        studio.library.export(name, target, precision="float16" if small else "float32", overwrite=True)
+        studio.library.export(name, target, precision=precision, overwrite=True)
     return target
-
-
-def _free_name(studio: Studio, name: str) -> str:
-    return studio.library.free_name(name)
 
 
 def _taken_name(studio: Studio, path: Path) -> str:
     """The name inside a readable concept file when the library has it already, else nothing."""
-    from perfusion_core.concept import read_metadata
-
     try:
         name = read_metadata(path).name
     except PerfusionError:
         return ""
     return name if studio.library.find(name) is not None else ""
-
-
-def _plain(error: PerfusionError) -> str:
-    """Gradio shows messages as HTML."""
-    from perfusion_core.ui.html import escape
-
-    return escape(str(error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from perfusion_core.studio.library.library import Library, LibraryEntry
+from perfusion_core.ui.concept_image import concept_image
 from perfusion_core.ui.html import escape, size
 from perfusion_core.ui.served import Served
 
@@ -13,8 +14,10 @@ PICK = """
 element.addEventListener('click', (event) => {
   const card = event.target.closest('[data-name]');
   if (!card) return;
-  element.querySelectorAll('[data-name]').forEach((other) => other.setAttribute('aria-pressed', other ===
-  card)); trigger('click', {name: card.dataset.name});
+  for (const other of element.querySelectorAll('[data-name]')) {
+    other.setAttribute('aria-pressed', other === card);
+  }
+  trigger('click', {name: card.dataset.name});
 });
 """
 
@@ -47,15 +50,7 @@ def _card(entry: LibraryEntry, served: Served, chosen: bool) -> str:
     return (
         f'<button type="button" class="concept" data-name="{escape(entry.name)}" '
         f'aria-pressed="{str(chosen).lower()}">'
-        f"{picture(entry, served)}<span class='strong'>&lt;{escape(entry.name)}&gt;</span>"
+        f"{concept_image(entry, served)}<span class='strong'>&lt;{escape(entry.name)}&gt;</span>"
         f'<span class="quiet">{escape(facts.superclass)} · {escape(facts.base)} · {size(entry.size)}</span>'
         f'<span class="quiet">{scores}</span></button>'
     )
-
-
-def picture(entry: LibraryEntry, served: Served) -> str:
-    """A concept's thumbnail, or its initial where it has none."""
-    url = served.url(entry.thumbnail) if entry.thumbnail else ""
-    if url:
-        return f'<img src="{escape(url)}" alt="" loading="lazy">'
-    return f'<span class="initial" aria-hidden="true">{escape(entry.name[:1].upper())}</span>'

@@ -1,11 +1,11 @@
-"""What a concept's panel says about it: base, scores, and how it was taught."""
+"""What a concept's panel says about it: base model, scores, and how it was taught."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perfusion_core.ui.concept_image import concept_image
 from perfusion_core.ui.html import escape, size
-from perfusion_core.ui.library.cards import picture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,14 +35,15 @@ def details(entry: LibraryEntry, studio: Studio, served: Served) -> str:
         for lock, bias in sorted(facts.bias.items(), reverse=True)
     ]
     return (
-        f'<div class="detail-head">{picture(entry, served)}<div><h3>&lt;{escape(entry.name)}&gt;</h3>'
+        f'<div class="detail-head">{concept_image(entry, served)}<div><h3>&lt;{escape(entry.name)}&gt;</h3>'
         f"{_another_base(entry, studio)}</div></div>{_list(rows)}{_taught(entry, served)}"
     )
 
 
 def _taught(entry: LibraryEntry, served: Served) -> str:
-    """How the concept was taught, folded away: settings, the photos learned from, the previews of the "
-    "chosen step."""
+    """How the concept was taught, folded away: settings, the photos learned from, the previews of the chosen
+    step.
+    """
     facts = entry.metadata
     rows = [("When", facts.created_at[:16].replace("T", " "))]
     rows += [(word, _spoken(facts.recipe[key])) for key, word in SETTINGS.items() if key in facts.recipe]

@@ -1,4 +1,4 @@
-"""Library: the concepts as cards; rename, notes, duplicate, delete with undo, export, import."""
+"""Library: the concepts as cards, and a panel for the one that is chosen."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from perfusion_core.concept_name import MAX_NAME_LENGTH
+from perfusion_core.ui.library import concept_panel
 from perfusion_core.ui.library.cards import card_grid, cards
+from perfusion_core.ui.library.concept_panel import ConceptPanel
 
 if TYPE_CHECKING:
     from perfusion_core.studio.app import Studio
@@ -16,28 +19,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LibraryRoom:
-    """`chosen` is the name of the concept whose panel is open; `deleted` the id of the last one thrown "
-    "away."""
+    """`deleted`: the id of the concept deleted last, for Undo; `refused`: the path of a file whose name is
+    taken, until `import_name` gives another.
+    """
 
     grid: gr.HTML
     said: gr.HTML
-    panel: gr.Column
-    facts: gr.HTML
-    chosen: gr.State
-    deleted: gr.State
-    name: gr.Textbox
-    notes: gr.Textbox
-    save: gr.Button
-    duplicate: gr.Button
-    delete: gr.Button
     undo: gr.Button
-    use: gr.Button
-    again: gr.Button
-    export: gr.DownloadButton
-    compact: gr.DownloadButton
+    deleted: gr.State
     incoming: gr.UploadButton
     import_name: gr.Textbox
     refused: gr.State
+    panel: ConceptPanel
 
 
 def render(studio: Studio, served: Served) -> LibraryRoom:
@@ -54,6 +47,7 @@ def render(studio: Studio, served: Served) -> LibraryRoom:
         import_name = gr.Textbox(
             label="That name is taken. Import it as",
             visible=False,
+            max_length=MAX_NAME_LENGTH,
             submit_btn="Import",
             elem_id="import-name",
         )
@@ -63,44 +57,14 @@ def render(studio: Studio, served: Served) -> LibraryRoom:
         with gr.Row(elem_id="library-body"):
             with gr.Column(scale=3, min_width=300):
                 grid = card_grid(cards(studio.library, served), "library-cards")
-            with gr.Column(
-                scale=2, min_width=300, visible=False, elem_classes="card", elem_id="library-panel"
-            ) as panel:
-                facts = gr.HTML("", js_on_load=None)
-                with gr.Row():
-                    use = gr.Button("Use in Create", variant="primary", min_width=100, elem_id="use-concept")
-                    teach_again = gr.Button("Teach again", min_width=100, elem_id="teach-again")
-                name = gr.Textbox(label="Name", max_length=40, elem_id="concept-name")
-                notes = gr.Textbox(label="Notes", lines=3, max_length=2000, elem_id="concept-notes")
-                with gr.Row():
-                    save = gr.Button("Save changes", min_width=100, elem_id="save-concept")
-                    duplicate = gr.Button("Duplicate", min_width=100, elem_id="duplicate")
-                with gr.Row():
-                    export = gr.DownloadButton("Export", size="sm", min_width=100, elem_id="export")
-                    compact = gr.DownloadButton(
-                        "Export small", size="sm", min_width=100, elem_id="export-small"
-                    )
-                    delete = gr.Button(
-                        "Delete", size="sm", variant="stop", min_width=100, elem_id="delete-concept"
-                    )
+            panel = concept_panel.render()
     return LibraryRoom(
-        grid,
-        said,
-        panel,
-        facts,
-        gr.State(""),
-        gr.State(""),
-        name,
-        notes,
-        save,
-        duplicate,
-        delete,
-        undo,
-        use,
-        teach_again,
-        export,
-        compact,
-        incoming,
-        import_name,
-        gr.State(""),
+        grid=grid,
+        said=said,
+        undo=undo,
+        deleted=gr.State(""),
+        incoming=incoming,
+        import_name=import_name,
+        refused=gr.State(""),
+        panel=panel,
     )

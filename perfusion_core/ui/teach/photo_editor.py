@@ -6,11 +6,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from perfusion_core.studio.teaching.mask_editor import (
-    CLOSEST,
-    OPACITY,
-    SIDE,
-)
+from perfusion_core.studio.teaching.mask_editor import CLOSEST, OPACITY, SIDE
 from perfusion_core.studio.teaching.staging import TINT
 
 COLOUR = (f"rgb({TINT[0]}, {TINT[1]}, {TINT[2]})", OPACITY)
@@ -18,7 +14,7 @@ COLOUR = (f"rgb({TINT[0]}, {TINT[1]}, {TINT[2]})", OPACITY)
 
 @dataclass(frozen=True)
 class PhotoEditor:
-    """`opened` is what is on the table, an `Opened` or None."""
+    """`opened`: the photo in the editor, an `Opened` or None."""
 
     opened: gr.State
     panel: gr.Column
@@ -63,4 +59,16 @@ def render() -> PhotoEditor:
             done = gr.Button("Apply", variant="primary", size="md", min_width=90, elem_id="photo-apply")
             reset = gr.Button("Reset", size="md", min_width=90, elem_id="photo-reset")
             close = gr.Button("Cancel", size="md", min_width=90, elem_id="photo-close")
-    return PhotoEditor(gr.State(None), panel, head, canvas, zoom, across, down, said, done, reset, close)
+    return PhotoEditor(
+        opened=gr.State(None),
+        panel=panel,
+        head=head,
+        canvas=canvas,
+        zoom=zoom,
+        across=across,
+        down=down,
+        said=said,
+        apply=done,
+        reset=reset,
+        close=close,
+    )

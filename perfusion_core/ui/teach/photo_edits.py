@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from perfusion_core.errors import PerfusionError
-from perfusion_core.studio.teaching.mask_editor import (
-    Frame,
-    Opened,
-    Table,
-    apply,
-    open_photo,
-    recut,
-)
+from perfusion_core.studio.teaching.mask_editor import Frame, Opened, Table, apply, open_photo, recut
 from perfusion_core.studio.teaching.staging import Look, Staged, with_masks
+from perfusion_core.ui.event_options import QUIET, Updates
 from perfusion_core.ui.html import escape, note
 from perfusion_core.ui.teach.photo_editor import PhotoEditor
 from perfusion_core.ui.teach.photo_strip import thumbnails
@@ -27,108 +22,116 @@ if TYPE_CHECKING:
     from perfusion_core.ui.teach.room import TeachRoom
 
 
-def table(editor: PhotoEditor) -> list[Any]:
-    """The components that `opened` and `cleared` answer for, in their order."""
-    frame = [editor.zoom, editor.across, editor.down]
-    return [editor.opened, editor.panel, editor.head, editor.canvas, *frame, editor.said]
+def outputs(editor: PhotoEditor) -> list[Any]:
+    """The components that `opened` and `closed` answer for."""
+    sliders = [editor.zoom, editor.across, editor.down]
+    return [editor.opened, editor.panel, editor.head, editor.canvas, *sliders, editor.said]
 
 
-def cleared() -> list[Any]:
-    """No photo on the table."""
-    return [None, gr.Column(visible=False), "", None, gr.skip(), gr.skip(), gr.skip(), ""]
+def closed(editor: PhotoEditor) -> Updates:
+    """The editor without a photo, hidden."""
+    return {
+        editor.opened: None,
+        editor.panel: gr.Column(visible=False),
+        editor.head: "",
+        editor.canvas: None,
+        editor.said: "",
+    }
 
 
-def opened(studio: Studio, staged: list[Staged], place: int, look: Look) -> list[Any]:
-    """A photo put on the table; a refusal in words where it is no longer there."""
+def opened(editor: PhotoEditor, studio: Studio, staged: list[Staged], place: int, look: Look) -> Updates:
+    """The editor with photo number `place`; closed when that is no longer there."""
     if not 0 <= place < len(staged):
-        return cleared()
+        return closed(editor)
     try:
-        return _laid(open_photo(studio.staging, staged[place], place, look), staged[place].name)
+        return _filled(editor, open_photo(studio.staging, staged[place], place, look), staged[place].name)
     except PerfusionError as error:
-        return [*cleared()[:-1], note(str(error), "problem")]
+        return {**closed(editor), editor.said: note(str(error), "problem")}
 
 
 def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
     editor = room.editor
+    sliders = [editor.zoom, editor.across, editor.down]
 
-    def cut(
-        now: Opened | None,
-        staged: list[Staged],
-        value: Any,
-        zoom: float,
-        across: float,
-        down: float,
-        *seen: Any,
-    ) -> list[Any]:
-        """Another square: [the table]"""
+    def cut(values: Mapping[Any, Any]) -> Updates:
+        """Another square of the photo, with what was painted so far."""
+        now: Opened | None = values[editor.opened]
         if now is None:
-            return cleared()
-        frame = Frame(zoom, across / 100, down / 100)
+            return closed(editor)
+        frame = Frame(values[editor.zoom], values[editor.across] / 100, values[editor.down] / 100)
         try:
-            return _laid(
-                recut(studio.staging, now, _layer(value), frame, Look.of(*seen)), staged[now.place].name
-            )
+            table = recut(studio.staging, now, _layer(values[editor.canvas]), frame, look(values))
         except PerfusionError as error:
-            return [*[gr.skip()] * 7, note(str(error), "problem")]
+            return {editor.said: note(str(error), "problem")}
+        return _filled(editor, table, values[room.staged][now.place].name)
 
-    def keep(now: Opened | None, staged: list[Staged], value: Any, *seen: Any) -> list[Any]:
-        """Take what is on the table over: [staged, photos, the table]"""
+    def keep(values: Mapping[Any, Any]) -> Updates:
+        """Take the square and the painted mask over."""
+        now: Opened | None = values[editor.opened]
         if now is None:
-            return [gr.skip(), gr.skip(), *cleared()]
+            return closed(editor)
+        staged = values[room.staged]
         try:
-            one = apply(studio.staging, staged[now.place], now, _layer(value))
-            return [*changed(staged, now.place, one, Look.of(*seen)), *cleared()]
+            one = apply(studio.staging, staged[now.place], now, _layer(values[editor.canvas]))
+            return {**changed(staged, now.place, one, look(values)), **closed(editor)}
         except PerfusionError as error:
-            return [gr.skip(), gr.skip(), *[gr.skip()] * 7, note(str(error), "problem")]
+            return {editor.said: note(str(error), "problem")}
 
-    def found(now: Opened | None, staged: list[Staged], *seen: Any) -> list[Any]:
-        """Back to the square and the mask that are found: [staged, photos, the table]"""
+    def reset(values: Mapping[Any, Any]) -> Updates:
+        """Back to the square and the mask that are found without anyone's help."""
+        now: Opened | None = values[editor.opened]
         if now is None:
-            return [gr.skip(), gr.skip(), *cleared()]
-        one = replace(staged[now.place], crop=None, mask="")
+            return closed(editor)
+        one = replace(values[room.staged][now.place], crop=None, mask="")
         try:
-            staged, html = changed(staged, now.place, one, Look.of(*seen))
+            after = changed(values[room.staged], now.place, one, look(values))
         except PerfusionError as error:
-            return [gr.skip(), gr.skip(), *[gr.skip()] * 7, note(str(error), "problem")]
-        return [staged, html, *opened(studio, staged, now.place, Look.of(*seen))]
+            return {editor.said: note(str(error), "problem")}
+        return {**after, **opened(editor, studio, after[room.staged], now.place, look(values))}
 
-    def changed(staged: list[Staged], place: int, one: Staged, look: Look) -> tuple[list[Staged], str]:
+    def changed(staged: list[Staged], place: int, one: Staged, look: Look) -> Updates:
         (shown,), _ = with_masks(studio.staging, [one], look)
         after = [shown if k == place else other for k, other in enumerate(staged)]
-        return after, thumbnails(after, served)
+        return {room.staged: after, room.photos: thumbnails(after, served)}
 
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    def look(values: Mapping[Any, Any]) -> Look:
+        return Look.of(values[room.kind], values[room.form.mask])
+
     once: dict[str, Any] = {
+        **QUIET,
         "show_progress": "full",  # over the canvas, so that no stroke falls between two squares
         "show_progress_on": editor.canvas,
-        "api_visibility": "private",
         "concurrency_id": "masks",
         "concurrency_limit": 1,
     }
-    seen = [room.kind, room.settings[2]]
-    frame = [editor.zoom, editor.across, editor.down]
-    for slider in frame:
-        slider.release(cut, [editor.opened, room.staged, editor.canvas, *frame, *seen], table(editor), **once)
-    both = [room.staged, room.photos, *table(editor)]
-    editor.apply.click(keep, [editor.opened, room.staged, editor.canvas, *seen], both, **once)
-    editor.reset.click(found, [editor.opened, room.staged, *seen], both, **once)
-    editor.close.click(cleared, None, table(editor), **quiet)
+    seen = {editor.opened, room.staged, editor.canvas, room.kind, room.form.mask}
+    for slider in sliders:
+        slider.release(cut, {*seen, *sliders}, outputs(editor), **once)
+    both = [room.staged, room.photos, *outputs(editor)]
+    editor.apply.click(keep, seen, both, **once)
+    editor.reset.click(reset, seen, both, **once)
+    editor.close.click(lambda: closed(editor), None, outputs(editor), **QUIET)
 
 
-def _laid(laid: Table, name: str) -> list[Any]:
+def _filled(editor: PhotoEditor, table: Table, name: str) -> Updates:
     head = (
         f'<p class="strong">{escape(name)}</p><p class="quiet">What is tinted is learned from. Paint what '
         "belongs to it, erase what does not.</p>"
     )
-    canvas = {"background": laid.square, "layers": [laid.layer], "composite": None}
-    left, top, right, bottom = laid.opened.crop
-    width, height = laid.whole
-    sliders = [
-        round(laid.frame.zoom, 2),
-        gr.Slider(value=round(100 * laid.frame.across), interactive=right - left < width),
-        gr.Slider(value=round(100 * laid.frame.down), interactive=bottom - top < height),
-    ]
-    return [laid.opened, gr.Column(visible=True), head, canvas, *sliders, note(laid.remark)]
+    left, top, right, bottom = table.opened.crop
+    width, height = table.whole
+    across = gr.Slider(value=round(100 * table.frame.across), interactive=right - left < width)
+    down = gr.Slider(value=round(100 * table.frame.down), interactive=bottom - top < height)
+    return {
+        editor.opened: table.opened,
+        editor.panel: gr.Column(visible=True),
+        editor.head: head,
+        editor.canvas: {"background": table.square, "layers": [table.layer], "composite": None},
+        editor.zoom: round(table.frame.zoom, 2),
+        editor.across: across,
+        editor.down: down,
+        editor.said: note(table.remark),
+    }
 
 
 def _layer(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The photos of a teaching as a strip of thumbnails: each can be opened, or left out."""
+"""The photos of a teaching as a strip of thumbnails; each can be edited, or left out."""
 
 from __future__ import annotations
 
@@ -27,13 +27,15 @@ def thumbnails(staged: list[Staged], served: Served) -> str:
     )
     masked = any(one.masked for one in staged)
     words = (
-        "What is paled is not learned from." if masked else "Square and upright, as they are learned from."
+        "Pale areas are not learned from."
+        if masked
+        else "Cropped and turned upright, as they are learned from."
     )
     words += " Click a photo to crop it or paint its mask."
     return f'<div class="photos">{figures}</div><p class="quiet">{words}</p>'
 
 
 def _mark(one: Staged) -> str:
-    """What a person did to a photo."""
+    """A label on a photo whose mask was painted, or whose square was chosen, by hand."""
     done = "mask" if one.mask else "crop" if one.crop else ""
     return f'<span class="mark">your {done}</span>' if done else ""

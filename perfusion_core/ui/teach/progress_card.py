@@ -1,7 +1,8 @@
-"""The teaching as it goes, as a card drawn from the job's files."""
+"""The progress of a teaching as a card, from the job's files."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,28 +30,42 @@ STATES = {
 }
 
 
-def card(studio: Studio, served: Served) -> str:
-    """The latest teaching as HTML; an explanation when there is none yet."""
+NONE_YET = (
+    '<section class="card how"><h2>How teaching goes</h2><ol><li>Drop a few photos of one thing.</li>'
+    "<li>Name it, and say what kind of thing it is.</li><li>Watch it being learned, from the first step on. "
+    "You can stop, close this page and come back.</li></ol></section>"
+)
+
+
+@dataclass(frozen=True)
+class Card:
+    """A teaching as HTML, and what its buttons depend on. Without a teaching `job_id` and `state` are empty;
+    `scored`: whether there is a checkpoint with scores, which can be saved.
+    """
+
+    html: str
+    job_id: str = ""
+    state: str = ""
+    scored: bool = False
+
+
+def latest_card(studio: Studio, served: Served) -> Card:
+    """The card of the latest teaching; an explanation when there is none yet."""
     job = latest_teaching(studio.store)
     if job is None:
-        return (
-            '<section class="card how"><h2>How teaching goes</h2><ol><li>Drop a few photos of one thing.</li>'
-            "<li>Name it, and say what kind of thing it is.</li><li>Watch it being learned, from the first "
-            "step on. "
-            "You can stop, close this page and come back.</li></ol></section>"
-        )
+        return Card(NONE_YET)
     now = teach_progress(studio.store, job)
-    words = STATES[job.state]
-    line = _line(studio, now)
     part = now.step / now.total if now.total else 0.0
     problem = note(job.error or "", "problem") if job.state in ("failed", "interrupted") else ""
-    return (
-        f'<section class="card teaching teaching-{job.state}" aria-label="Teaching"><div class="teach-head">'
-        f"<h2>{words} "
-        f"&lt;{escape(now.name)}&gt;</h2></div>{problem}{bar(1.0 if job.state == 'done' else part, line)}"
+    html = (
+        f'<section class="card teaching teaching-{job.state}" data-job="{escape(job.id)}" '
+        f'aria-label="Teaching"><div class="teach-head"><h2>{STATES[job.state]} '
+        f"&lt;{escape(now.name)}&gt;</h2></div>{problem}"
+        f"{bar(1.0 if job.state == 'done' else part, _line(studio, now))}"
         f"{_figures(now)}{loss_trend(now)}{_front(job, served)}"
         f"{_previews(now, served)}{notes(now.warnings)}</section>"
     )
+    return Card(html, job.id, job.state, bool(now.scores))
 
 
 def _front(job: Job, served: Served) -> str:
@@ -78,7 +93,7 @@ def _line(studio: Studio, now: TeachProgress) -> str:
         return "In the library, with the setting that its front recommends"
     step = f"Step {now.step} of {now.total}" if now.total else (now.stage or "Getting ready")
     if job.state == "running" and now.stage not in ("", "Teaching"):
-        return f"{now.stage}" if now.step >= now.total else step
+        return now.stage if now.step >= now.total else step
     if job.state in ("stopped", "interrupted"):
         return f"{step}. Resume goes on from the last checkpoint"
     return step
@@ -97,11 +112,8 @@ def _figures(now: TeachProgress) -> str:
     if now.scores:
         last = now.scores[-1]
         rows += [("Like the photos", f"{last.image:.3f}"), ("Like the prompt", f"{last.text:.3f}")]
-    return (
-        '<dl class="figures">'
-        + "".join(f"<div><dt>{word}</dt><dd>{value}</dd></div>" for word, value in rows)
-        + "</dl>"
-    )
+    cells = "".join(f"<div><dt>{word}</dt><dd>{value}</dd></div>" for word, value in rows)
+    return f'<dl class="figures">{cells}</dl>'
 
 
 def _previews(now: TeachProgress, served: Served) -> str:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from perfusion_core.concept_name import MAX_NAME_LENGTH
 from perfusion_core.studio.teaching.example_photos import example_sets
 from perfusion_core.ui.html import escape
-from perfusion_core.ui.teach import photo_editor, progress_card
+from perfusion_core.ui.teach import photo_editor, progress_panel, training_form
 from perfusion_core.ui.teach.photo_editor import PhotoEditor
+from perfusion_core.ui.teach.progress_panel import ProgressPanel
+from perfusion_core.ui.teach.training_form import TrainingForm
 
 if TYPE_CHECKING:
     from perfusion_core.studio.app import Studio
     from perfusion_core.ui.served import Served
 
+# A click on a photo, or on a set of example photos, sends what its button carries.
 CLICKS = """
 element.addEventListener('click', (event) => {
   const button = event.target.closest('[data-pick], [data-open]');
@@ -23,29 +27,14 @@ element.addEventListener('click', (event) => {
 });
 """
 # Photos of anything else can be taught too; these are words every base model knows.
-KINDS = [
-    "dog",
-    "cat",
-    "bird",
-    "bear",
-    "fish",
-    "flower",
-    "bag",
-    "cup",
-    "car",
-    "toy",
-    "house",
-    "shoe",
-    "teapot",
-    "vase",
-]
+KINDS = ["dog", "cat", "bird", "bear", "fish", "flower", "bag", "cup", "car", "toy", "house", "shoe"]
+KINDS += ["teapot", "vase"]
 SUFFIXES = [".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif", ".tif", ".tiff", ".bmp", ".gif"]
 
 
 @dataclass(frozen=True)
 class TeachRoom:
-    """`staged`: the photos as `Staged`; `shown`: what the progress card shows, so that it is only drawn "
-    "anew when it changes."""
+    """`staged`: the photos taken in, a list of `Staged`."""
 
     files: gr.File
     examples: gr.HTML
@@ -57,16 +46,9 @@ class TeachRoom:
     kind: gr.Dropdown
     check: gr.HTML
     pace: gr.Radio
-    settings: list[Any]
+    form: TrainingForm
     go: gr.Button
-    card: gr.HTML
-    stop: gr.Button
-    resume: gr.Button
-    save: gr.Button
-    use: gr.Button
-    result: gr.HTML
-    shown: gr.State
-    timer: gr.Timer
+    progress: ProgressPanel
 
 
 def render(studio: Studio, served: Served) -> TeachRoom:
@@ -95,7 +77,7 @@ def render(studio: Studio, served: Served) -> TeachRoom:
                     name = gr.Textbox(
                         label="Its name",
                         placeholder="biscuit",
-                        max_length=40,
+                        max_length=MAX_NAME_LENGTH,
                         elem_id="teach-name",
                         min_width=120,
                     )
@@ -116,68 +98,29 @@ def render(studio: Studio, served: Served) -> TeachRoom:
                     elem_id="teach-pace",
                 )
                 with gr.Accordion("More", open=False):
-                    settings = _settings()
+                    form = training_form.render()
             go = gr.Button("Teach", variant="primary", size="lg", elem_id="teach-go", elem_classes="key-go")
         with gr.Column(scale=6, min_width=320):
-            card = gr.HTML(progress_card.card(studio, served), elem_id="teaching", js_on_load=None)
-            with gr.Row(elem_id="teach-buttons"):
-                stop = gr.Button("Stop", elem_id="teach-stop", elem_classes="key-stop", visible=False)
-                resume = gr.Button("Resume", variant="primary", elem_id="teach-resume", visible=False)
-                save = gr.Button("Save now", elem_id="teach-save", visible=False)
-                use = gr.Button("Use in Create", variant="primary", elem_id="teach-use", visible=False)
-            result = gr.HTML("", elem_id="teach-result", js_on_load=None)
+            progress = progress_panel.render(studio, served)
     return TeachRoom(
-        files,
-        examples,
-        photos,
-        editor,
-        said,
-        gr.State([]),
-        name,
-        kind,
-        check,
-        pace,
-        settings,
-        go,
-        card,
-        stop,
-        resume,
-        save,
-        use,
-        result,
-        gr.State(""),
-        gr.Timer(1.0),
+        files=files,
+        examples=examples,
+        photos=photos,
+        editor=editor,
+        said=said,
+        staged=gr.State([]),
+        name=name,
+        kind=kind,
+        check=check,
+        pace=pace,
+        form=form,
+        go=go,
+        progress=progress,
     )
-
-
-def _settings() -> list[Any]:
-    steps = gr.Slider(
-        0, 1000, value=0, step=10, label="Steps", info="0: what the preset says", elem_id="teach-steps"
-    )
-    flip = gr.Checkbox(
-        True,
-        label="Mirror photos too",
-        info="Off for things whose left and right differ, such as text",
-        elem_id="teach-flip",
-    )
-    mask = gr.Radio(
-        [("Learn from the subject", "auto"), ("Learn from whole photos", "none")],
-        value="auto",
-        label="What is learned from",
-        elem_id="teach-mask",
-    )
-    keys = gr.Radio(
-        [("Locked, as in the paper", "locked"), ("Trained", "trained")],
-        value="locked",
-        label="Keys",
-        info="Locked keys hold the attention of the kind of thing",
-        elem_id="teach-keys",
-    )
-    seed = gr.Number(0, label="Seed", precision=0, minimum=0, elem_id="teach-seed")
-    return [steps, flip, mask, keys, seed]
 
 
 def _examples(served: Served) -> str:
+    """The bundled sets of photos as buttons; nothing where there are none."""
     sets = example_sets()
     if not sets:
         return ""

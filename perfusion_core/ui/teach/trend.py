@@ -1,4 +1,4 @@
-"""The loss as a drawing: a faint line of single steps and the trend over it."""
+"""The loss as an SVG: a faint line of single steps, and over it the trend."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ WIDTH, HEIGHT = 600, 120
 
 
 def loss_trend(now: TeachProgress) -> str:
-    """An SVG, or nothing before two steps. The loss of one step says little: it depends on what was drawn."""
+    """An SVG; nothing before two steps. The loss of one step says little: it depends on the noise and the
+    timestep that were drawn for it.
+    """
     if len(now.losses) < 2:
         return ""
     steps = sorted(now.losses)

@@ -91,6 +91,41 @@ def test_escape_stops_what_ctrl_enter_began(app: RunningApp, page) -> None:
     expect(page.locator("#go")).to_be_enabled()
 
 
+def test_stop_stops_the_image_also_after_asking_where_concepts_acted(app: RunningApp, page) -> None:
+    from playwright.sync_api import expect
+
+    app.open(page)
+    _steps(page, 3)
+    created(page)
+    _steps(page, 100)
+    page.locator("#prompt textarea").press("Control+Enter")
+    expect(page.locator("#stop")).to_be_visible()
+    page.click("#look")
+    expect(page.locator("#acting-said")).to_contain_text("Waiting")  # the image comes first
+    page.click("#stop")
+    expect(page.locator("#create-said")).to_contain_text("Stopped.")
+    expect(page.locator("#acting img")).to_have_count(2)  # the maps were not stopped
+
+
+def test_a_number_in_the_prompt_holds_its_slider_and_without_it_the_slider_moves_again(
+    app: RunningApp, page
+) -> None:
+    from playwright.sync_api import expect
+
+    app.open(page)
+    prompt, slider = page.locator("#prompt textarea"), page.locator("#dose-biscuit input[type=range]")
+    prompt.fill("a photo of <biscuit>")
+    expect(slider).to_be_enabled()
+    prompt.fill("a photo of <biscuit:0.4>")
+    expect(slider).to_be_disabled()
+    expect(slider).to_have_value("100")
+    expect(page.locator("#sliders")).to_contain_text("sets the gate bias of <biscuit> to 0.4")
+    prompt.fill("a photo of <biscuit:much>")
+    expect(page.locator("#sliders .said-problem")).to_contain_text("much")
+    prompt.fill("a photo of <biscuit>")
+    expect(slider).to_be_enabled()
+
+
 def test_a_downloaded_picture_is_the_saved_file(app: RunningApp, page, tmp_path: Path) -> None:
     app.open(page)
     _steps(page, 3)

@@ -1,0 +1,138 @@
+"""An image's recipe as the values of the Create form, and what of it the form cannot give back."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from perfusion_core.edit.choices import DEFAULT_REMOVAL, Removal
+from perfusion_core.sampling.operating_points import bias_to_slider
+from perfusion_core.sampling.png import ImageRecipe
+from perfusion_core.sampling.request import LARGEST_SEED, LONGEST_PROMPT, SIDES
+from perfusion_core.studio.creating.mentions import without_numbers
+from perfusion_core.ui.create.form_values import MOST_GUIDANCE, MOST_STEPS, SCHEDULERS, bias_at
+
+if TYPE_CHECKING:
+    from perfusion_core.sampling.png import ForeignRecipe
+    from perfusion_core.studio.app import Studio
+
+# The form has no choice of removal or temperature: it takes this removal and each concept's own temperature.
+FORM_REMOVAL: Removal = DEFAULT_REMOVAL
+SPOKEN = {"steps": "Steps", "guidance": "Guidance", "width": "Width", "height": "Height"}
+MOST = {"steps": MOST_STEPS, "guidance": MOST_GUIDANCE, "width": SIDES[1], "height": SIDES[1]}
+
+
+@dataclass(frozen=True)
+class RestoredForm:
+    """`values` by the fields of `GenerationForm`; `positions` of the sliders (0..100) by concept; `lost`:
+    what would differ, a sentence each. With nothing lost, Create makes the same image again.
+    """
+
+    prompt: str
+    values: dict[str, Any]
+    positions: dict[str, int]
+    lost: list[str]
+
+
+def restored_form(recipe: ImageRecipe | ForeignRecipe, studio: Studio) -> RestoredForm:
+    """The form for `recipe` on this studio's base model and library."""
+    lock = recipe.lock if isinstance(recipe, ImageRecipe) else "local"
+    values = form_values(recipe)
+    prompt, lost = values.pop("prompt"), _out_of_bounds(recipe, values)
+    positions: dict[str, int] = {}
+    if isinstance(recipe, ImageRecipe):
+        biases = {used.name: used.bias for used in recipe.concepts}
+        positions = {name: round(100 * bias_to_slider(bias, lock)) for name, bias in biases.items()}
+        prompt = _with_exact(without_numbers(prompt), biases, positions, lock)
+        lost += _differing(recipe, studio)
+    if len(prompt) > LONGEST_PROMPT:
+        lost.append(f"Prompt: {len(prompt)} characters in the image; Create takes {LONGEST_PROMPT}.")
+    return RestoredForm(prompt, values, positions, lost)
+
+
+def form_values(recipe: ImageRecipe | ForeignRecipe) -> dict[str, Any]:
+    """A recipe's own values by field, the prompt among them; what it does not say is left to the base model.
+
+    The seed is text, which holds any whole number exactly.
+    """
+    scheduler = getattr(recipe, "scheduler", "")
+    return {
+        "prompt": recipe.prompt,
+        "negative_prompt": recipe.negative_prompt,
+        "seed": str(recipe.seed or 0),
+        "count": 1,
+        "steps": recipe.steps or 0,
+        "guidance": recipe.guidance or 0.0,
+        "width": recipe.width or 0,
+        "height": recipe.height or 0,
+        "scheduler": scheduler if scheduler in SCHEDULERS.values() else "",
+        "lock": getattr(recipe, "lock", "local"),
+    }
+
+
+def _out_of_bounds(recipe: ImageRecipe | ForeignRecipe, values: dict[str, Any]) -> list[str]:
+    """Bring `values` into the form's bounds; says what was changed."""
+    lost: list[str] = []
+    for field, most in MOST.items():
+        value = values[field]
+        values[field] = min(max(value, 0), most) if math.isfinite(value) else 0
+        if values[field] != value:
+            lost.append(f"{SPOKEN[field]}: {value:g} in the image; Create goes to {most}.")
+    if not 0 <= int(values["seed"]) <= LARGEST_SEED:
+        lost.append(f"Seed: {values['seed'][:40]} in the image; Create takes 0 to {LARGEST_SEED}.")
+        values["seed"] = "0"
+    named = getattr(recipe, "scheduler", "") or getattr(recipe, "sampler", "")
+    if named and not values["scheduler"]:
+        lost.append(f"Scheduler: “{named}” in the image; Create takes the base model's own.")
+    return lost
+
+
+def _with_exact(prompt: str, biases: dict[str, float], positions: dict[str, int], lock: str) -> str:
+    """The prompt, with the gate bias written into it for each concept whose slider cannot stand there."""
+    for name, bias in biases.items():
+        if not math.isclose(bias_at(positions[name], lock), bias, abs_tol=1e-9):
+            mention = re.compile(re.escape(f"<{name}>"), re.IGNORECASE)
+            prompt = mention.sub(lambda found, bias=bias: f"{found[0][:-1]}:{bias!r}>", prompt)
+    return prompt
+
+
+def _differing(recipe: ImageRecipe, studio: Studio) -> list[str]:
+    """What of the base model, the concepts and the gate is not as it was for the image."""
+    lost = _other_base(recipe, studio)
+    if recipe.concepts and recipe.removal != FORM_REMOVAL:
+        lost.append(f"Removal: “{recipe.removal}” in the image; Create uses “{FORM_REMOVAL}”.")
+    for used in recipe.concepts:
+        entry = studio.library.find(used.name)
+        if entry is None:
+            lost.append(f"<{used.name}> is not in the library: teach or import it first.")
+            continue
+        if entry.load().content_hash != used.content_hash:
+            lost.append(f"<{used.name}> in the library is another concept, or was taught again since.")
+        own = entry.metadata.temperature
+        if own != used.temperature:
+            lost.append(
+                f"Gate temperature of <{used.name}>: {used.temperature:g} in the image; Create uses the "
+                f"concept's own, {own:g}."
+            )
+    return lost
+
+
+def _other_base(recipe: ImageRecipe, studio: Studio) -> list[str]:
+    """Whether weights, device or precision of the base differ; before it is loaded, whether its name does."""
+    base = studio.base
+    if base is None:
+        same, here = recipe.base == studio.settings.base, studio.settings.base
+    else:
+        same, here = recipe.base_fingerprint == base.fingerprint, base.id
+    if not same:
+        there = recipe.base if recipe.base != here else "another version of it"
+        return [f"Base model: {there} in the image; {here} is in use."]
+    if base is None:
+        return []
+    made = (recipe.device, recipe.precision)
+    now = (base.device.type, str(base.dtype).removeprefix("torch."))
+    if made == now:
+        return []
+    return [f"Computed on {made[0]} in {made[1]}; here on {now[0]} in {now[1]}, so pixels differ a little."]

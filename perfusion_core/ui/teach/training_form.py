@@ -1,0 +1,64 @@
+"""The settings of a teaching, folded away under the photos and words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from perfusion_core.ui.field_values import LONGEST_SEED, read_seed
+
+MOST_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class TrainingForm:
+    steps: gr.Slider
+    flip: gr.Checkbox
+    mask: gr.Radio
+    keys: gr.Radio
+    seed: gr.Textbox
+
+    def components(self) -> list[Any]:
+        return [self.steps, self.flip, self.mask, self.keys, self.seed]
+
+    def settings(self, values: Mapping[Any, Any]) -> dict[str, Any]:
+        """The fields of a training recipe, from an event's values by component; the steps only where the form
+        has some. The mask is no setting. Raises `PerfusionError`.
+        """
+        steps = {"steps": int(values[self.steps])} if values[self.steps] else {}
+        return {
+            "flip": bool(values[self.flip]),
+            "keys": values[self.keys],
+            "seed": read_seed(values[self.seed]),
+            **steps,
+        }
+
+
+def render() -> TrainingForm:
+    steps = gr.Slider(
+        0, MOST_STEPS, value=0, step=10, label="Steps", info="0: what the preset says", elem_id="teach-steps"
+    )
+    flip = gr.Checkbox(
+        True,
+        label="Mirror photos too",
+        info="Off for things whose left and right differ, such as text",
+        elem_id="teach-flip",
+    )
+    mask = gr.Radio(
+        [("Learn from the subject", "auto"), ("Learn from whole photos", "none")],
+        value="auto",
+        label="What is learned from",
+        elem_id="teach-mask",
+    )
+    keys = gr.Radio(
+        [("Locked, as in the paper", "locked"), ("Trained", "trained")],
+        value="locked",
+        label="Keys",
+        info="Locked keys are those of the kind of thing, so attention stays where it was",
+        elem_id="teach-keys",
+    )
+    seed = gr.Textbox("0", label="Seed", max_length=LONGEST_SEED, max_lines=1, elem_id="teach-seed")
+    return TrainingForm(steps=steps, flip=flip, mask=mask, keys=keys, seed=seed)

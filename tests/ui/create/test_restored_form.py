@@ -1,0 +1,121 @@
+"""An image's recipe back in the form: exact, or saying what is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perfusion_core.sampling.png import ForeignRecipe, ImageRecipe, UsedConcept
+from perfusion_core.studio.app import Studio
+from perfusion_core.studio.settings import Settings
+from perfusion_core.ui.create.form_values import Asked
+from perfusion_core.ui.create.images import in_use
+from perfusion_core.ui.create.restored_form import RestoredForm, restored_form
+from tests.tiny_concept import random_concept
+
+
+@pytest.fixture
+def studio(tmp_path: Path, tiny_base: Any) -> Studio:
+    """A library with <biscuit>, whose gate temperature is 0.15; no base model is loaded."""
+    studio = Studio(Settings(home=tmp_path))
+    studio.library.add(random_concept(tiny_base, temperature=0.15))
+    return studio
+
+
+def recipe(studio: Studio, bias: float = 0.4, temperature: float = 0.15, **changes: Any) -> ImageRecipe:
+    entry = studio.library.get("biscuit")
+    used = UsedConcept(
+        name="biscuit",
+        superclass=entry.metadata.superclass,
+        content_hash=entry.load().content_hash,
+        bias=bias,
+        temperature=temperature,
+    )
+    facts: dict[str, Any] = {
+        "prompt": "a sketch of <Biscuit:0.9>",
+        "seed": 77,
+        "steps": 9,
+        "guidance": 3.0,
+        "width": 128,
+        "height": 96,
+        "scheduler": "ddim",
+        "removal": "gated",
+        "concepts": [used],
+        "base": "pocket",
+        "base_fingerprint": "f",
+    }
+    return ImageRecipe(**{**facts, **changes})
+
+
+def asked(form: RestoredForm) -> Any:
+    """The request that Create would make of the form."""
+    return Asked.of(form.prompt, form.values).request(in_use(form.prompt, form.positions))
+
+
+def test_a_recipe_within_the_forms_bounds_comes_back_whole(studio: Studio) -> None:
+    form = restored_form(recipe(studio), studio)
+    assert form.lost == []
+    assert form.prompt == "a sketch of <Biscuit>"
+    request = asked(form)
+    assert (request.seed, request.steps, request.guidance) == (77, 9, 3.0)
+    assert (request.width, request.height, request.scheduler) == (128, 96, "ddim")
+    assert request.biases == {"biscuit": 0.4}
+
+
+def test_a_gate_bias_between_two_positions_of_the_slider_is_written_into_the_prompt(studio: Studio) -> None:
+    form = restored_form(recipe(studio, bias=0.6543), studio)
+    assert form.prompt == "a sketch of <Biscuit:0.6543>"
+    assert form.lost == []
+    assert asked(form).biases == {}  # the number in the prompt counts
+    beyond = restored_form(recipe(studio, bias=1.8), studio)
+    assert beyond.prompt == "a sketch of <Biscuit:1.8>"
+
+
+def test_a_seed_that_javascript_cannot_hold_stays_exact(studio: Studio) -> None:
+    form = restored_form(recipe(studio, seed=2**63 - 1), studio)
+    assert form.lost == []
+    assert asked(form).seed == 2**63 - 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "words", "field", "value"),
+    [
+        ({"steps": 150}, "Steps: 150 in the image; Create goes to 100", "steps", 100),
+        ({"guidance": 25.5}, "Guidance: 25.5 in the image; Create goes to 20", "guidance", 20),
+        ({"width": 4096}, "Width: 4096 in the image; Create goes to 2048", "width", 2048),
+        ({"scheduler": "heun"}, "Scheduler: “heun” in the image", "scheduler", ""),
+        ({"removal": "paper"}, "Removal: “paper” in the image; Create uses “gated”", "lock", "local"),
+        ({"temperature": 0.3}, "temperature of <biscuit>: 0.3 in the image; .* own, 0.15", "lock", "local"),
+        ({"base": "other"}, "Base model: other in the image; pocket is in use", "lock", "local"),
+    ],
+)
+def test_what_the_form_cannot_give_back_is_said(
+    studio: Studio, changes: dict[str, Any], words: str, field: str, value: Any
+) -> None:
+    import re
+
+    form = restored_form(recipe(studio, **changes), studio)
+    assert len(form.lost) == 1
+    assert re.search(words, form.lost[0])
+    assert form.values[field] == value  # a form that can be sent
+
+
+def test_a_concept_that_is_gone_is_named(studio: Studio) -> None:
+    made = recipe(studio)
+    studio.library.delete("biscuit")
+    assert any("<biscuit>" in words for words in restored_form(made, studio).lost)
+
+
+def test_a_concept_that_was_taught_again_is_named(studio: Studio) -> None:
+    made = recipe(studio)
+    used = made.concepts[0].model_copy(update={"content_hash": "0" * 64})
+    lost = restored_form(made.model_copy(update={"concepts": [used]}), studio).lost
+    assert any("<biscuit>" in words and "taught again" in words for words in lost)
+
+
+def test_another_tools_sampler_is_named_and_what_it_did_not_say_is_left_to_the_base(studio: Studio) -> None:
+    form = restored_form(ForeignRecipe(prompt="a dog", sampler="Euler a"), studio)
+    assert form.lost == ["Scheduler: “Euler a” in the image; Create takes the base model's own."]
+    assert asked(form).steps is None

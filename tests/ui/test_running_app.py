@@ -1,0 +1,58 @@
+"""The helpers of the browser journeys."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browsers import COMMAND, MISSING, summary
+from tests.ui.running_app import navigate
+
+sync_api = pytest.importorskip("playwright.sync_api")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Page.goto: net::ERR_ABORTED at http://127.0.0.1:7860/",
+        "Page.goto: Navigation is interrupted by another navigation",
+        "Page.goto: net::ERR_CONNECTION_REFUSED at http://127.0.0.1:7860/",
+    ],
+)
+def test_a_navigation_that_was_cut_off_is_done_again(words: str) -> None:
+    tries: list[int] = []
+
+    def go() -> None:
+        tries.append(1)
+        if len(tries) < 3:
+            raise sync_api.Error(words)
+
+    navigate(go)
+    assert len(tries) == 3
+
+
+def test_any_other_failure_of_a_navigation_is_one() -> None:
+    tries: list[int] = []
+
+    def go() -> None:
+        tries.append(1)
+        raise sync_api.Error("net::ERR_NAME_NOT_RESOLVED")
+
+    with pytest.raises(sync_api.Error, match="NAME_NOT_RESOLVED"):
+        navigate(go)
+    assert len(tries) == 1
+
+
+def test_a_navigation_that_never_succeeds_fails_in_the_end() -> None:
+    def go() -> None:
+        raise sync_api.Error("net::ERR_ABORTED")
+
+    with pytest.raises(sync_api.Error, match="ERR_ABORTED"):
+        navigate(go, patience=0.0)
+
+
+def test_the_end_of_a_run_says_how_many_journeys_did_not_run_and_what_brings_them() -> None:
+    reasons = [f"Skipped: {MISSING}", "Skipped: no graphics card", f"Skipped: {MISSING}"]
+    assert summary(reasons) == f"2 browser journeys did not run: {MISSING}. To run them: {COMMAND}"
+    without = ["Skipped: could not import 'playwright.sync_api': No module named 'playwright'"]
+    assert summary(without).startswith("1 browser journey did not run")
+    assert summary(["Skipped: no graphics card"]) == ""
