@@ -61,6 +61,6 @@ def listen(room: SettingsRoom, studio: Studio, demo: gr.Blocks) -> None:
 
 
 def typed_folder(text: str | None, default: Path, what: str) -> Path:
-    """The folder a person typed, or `default` for nothing. Raises `PerfusionError` saying why it cannot be."""
+    """The folder a person typed, or `default` for nothing. Raises `PerfusionError` saying why not."""
     typed = bounded(text, LONGEST_PATH, f"The folder for {what}")
     return default if typed in ("", str(default)) else chosen_folder(typed, what)
