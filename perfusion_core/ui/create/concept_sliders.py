@@ -77,7 +77,7 @@ def _written(name: str, number: str, lock: str) -> None:
     gr.Slider(
         0,
         100,
-        value=position,
+        value=round(position, 1),
         step=0.1,
         interactive=False,
         label=f"<{name}>",

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from perfusion_core.edit.choices import DEFAULT_REMOVAL, Removal
-from perfusion_core.sampling.operating_points import bias_to_slider
+from perfusion_core.edit.choices import DEFAULT_REMOVAL, Lock, Removal
+from perfusion_core.sampling.operating_points import bias_to_slider, default_bias
 from perfusion_core.sampling.png import ImageRecipe
 from perfusion_core.sampling.request import LARGEST_SEED, LONGEST_PROMPT, SIDES
 from perfusion_core.studio.creating.mentions import without_numbers
@@ -43,7 +43,11 @@ def restored_form(recipe: ImageRecipe | ForeignRecipe, studio: Studio) -> Restor
     prompt, lost = values.pop("prompt"), _out_of_bounds(recipe, values)
     positions: dict[str, int] = {}
     if isinstance(recipe, ImageRecipe):
-        biases = {used.name: used.bias for used in recipe.concepts}
+        biases = {
+            used.name: used.bias
+            for used in recipe.concepts
+            if not _close(used.bias, _own_bias(studio, used.name, lock))  # where the slider opens by itself
+        }
         positions = {name: round(100 * bias_to_slider(bias, lock)) for name, bias in biases.items()}
         prompt = _with_exact(without_numbers(prompt), biases, positions, lock)
         lost += _differing(recipe, studio)
@@ -92,10 +96,21 @@ def _out_of_bounds(recipe: ImageRecipe | ForeignRecipe, values: dict[str, Any]) 
 def _with_exact(prompt: str, biases: dict[str, float], positions: dict[str, int], lock: str) -> str:
     """The prompt, with the gate bias written into it for each concept whose slider cannot stand there."""
     for name, bias in biases.items():
-        if not math.isclose(bias_at(positions[name], lock), bias, abs_tol=1e-9):
+        if not _close(bias_at(positions[name], lock), bias):
             mention = re.compile(re.escape(f"<{name}>"), re.IGNORECASE)
             prompt = mention.sub(lambda found, bias=bias: f"{found[0][:-1]}:{bias!r}>", prompt)
     return prompt
+
+
+def _own_bias(studio: Studio, name: str, lock: Lock) -> float:
+    """The gate bias that a concept has while its slider was not moved."""
+    entry = studio.library.find(name)
+    recommended = entry.metadata.bias if entry is not None else {}
+    return recommended.get(lock, default_bias(lock))
+
+
+def _close(one: float, other: float) -> bool:
+    return math.isclose(one, other, abs_tol=1e-9)
 
 
 def _differing(recipe: ImageRecipe, studio: Studio) -> list[str]:

@@ -73,6 +73,15 @@ def test_a_gate_bias_between_two_positions_of_the_slider_is_written_into_the_pro
     assert beyond.prompt == "a sketch of <Biscuit:1.8>"
 
 
+def test_a_concept_drawn_at_its_own_setting_keeps_a_slider_that_moves(studio: Studio) -> None:
+    studio.library.set_bias("biscuit", "local", 0.7654)  # between two positions of the slider
+    form = restored_form(recipe(studio, bias=0.7654), studio)
+    assert form.prompt == "a sketch of <Biscuit>"
+    assert form.positions == {}
+    assert asked(form).biases == {}  # so the concept's own setting counts
+    assert form.lost == []
+
+
 def test_a_seed_that_javascript_cannot_hold_stays_exact(studio: Studio) -> None:
     form = restored_form(recipe(studio, seed=2**63 - 1), studio)
     assert form.lost == []
