@@ -1,4 +1,4 @@
-"""The password for other machines, kept so that nobody can read it back from the disk."""
+"""The password for access from other machines, stored as a salted scrypt hash."""
 
 from __future__ import annotations
 
