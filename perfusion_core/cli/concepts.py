@@ -1,4 +1,4 @@
-"""`library`, `recipe` and `bases`: looking after what is there. Lists need no torch."""
+"""`library`, `recipe` and `bases`: list and manage what exists. Listing needs no torch."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The program. Returns the exit code: 0, 2 when something cannot be done, 130 after Ctrl-C."""
     _print_anything()
     options = make_parser().parse_args(arguments)
-    # Libraries announce at import what they could do with more of their friends; nobody here can act on it.
+    # Libraries log at import which optional packages are missing; the user cannot act on that here.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
     try:

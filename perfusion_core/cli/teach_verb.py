@@ -47,7 +47,7 @@ def teach(settings: Settings, options: argparse.Namespace) -> int:
     request = None if options.resume is not None else _request(settings, options)
     with owner_lock(settings.home, BUSY):
         if request is None:
-            folder = find_unfinished(library, str(options.resume))
+            folder = find_unfinished(library, options.resume or "")
             loaded = Bases(settings).get(RunFolder(folder).teaching().base)
         else:
             folder = begin_teaching(library, request)

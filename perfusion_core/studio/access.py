@@ -1,4 +1,4 @@
-"""The password for other machines: what it may be, and a salted hash of it to keep on disk."""
+"""The password for access from other machines: what it may be, and its salted scrypt hash."""
 
 from __future__ import annotations
 

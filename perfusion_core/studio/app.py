@@ -1,4 +1,4 @@
-"""The studio as one object: the library, the base models and the queue. What a user interface stands on."""
+"""The studio as one object: the library, the base models and the job queue, for a user interface."""
 
 from __future__ import annotations
 
@@ -70,7 +70,11 @@ class Studio:
             "folder": str(folder),
             "photos": len(request.photos),
         }
-        return self.worker.submit("teach", f"Teach <{request.name.strip('<> ')}>", asked)
+        try:
+            return self.worker.submit("teach", f"Teach <{request.name.strip('<> ')}>", asked)
+        except PerfusionError:
+            self.library.discard(folder)
+            raise
 
     def submit_generate(
         self, request: GenerationRequest, *, base: str | None = None, out: Path | None = None

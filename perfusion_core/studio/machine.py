@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -40,10 +39,11 @@ def _card() -> MachineFacts | None:
 
 
 def _main_memory() -> tuple[int, int]:
-    """Used and total main memory in bytes."""
+    """Used and total main memory in bytes. Used is what cannot be handed out without swapping."""
+    import psutil
+
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        facts = {line.partition(":")[0]: int(line.split()[1]) * 1024 for line in lines if "kB" in line}
-        return facts["MemTotal"] - facts["MemAvailable"], facts["MemTotal"]
-    except (OSError, KeyError, ValueError):
+        memory = psutil.virtual_memory()
+    except (OSError, RuntimeError):  # a container may hide it
         return 0, 0
+    return int(memory.total - memory.available), int(memory.total)

@@ -36,10 +36,11 @@ class Readiness:
         if self._job is None or self._state not in UNFINISHED or not self._is_wanted(self._job):
             self.problem = ""
             self._job = self._studio.submit_load()
-            self._thread = threading.Thread(
+            thread = threading.Thread(
                 target=self._announce, args=(self._job,), name="perfusion-base", daemon=True
             )
-            self._thread.start()
+            thread.start()
+            self._thread = thread
 
     @property
     def words(self) -> str:

@@ -5,7 +5,7 @@ behind it carry it on. Measured on the bundled base, the concept's word behind "
 similarity 0.07 to i* instead of 1, so that its gate stayed closed; and the words behind it up to 1.35, so
 that no gate bias in use could close theirs and the slider was dead. So while the embedding learns from the
 photos it also learns that the concept's own token has similarity 1 in other contexts, and that no token
-behind it is more similar than LOUDEST_NEIGHBOUR. That costs a few more prompts in the text encoder and
+behind it is more similar than MAX_FOLLOWER_SIMILARITY. That costs a few more prompts in the text encoder and
 nothing in the denoiser. The presets for Stable Diffusion leave it off, as the paper does.
 """
 
@@ -33,8 +33,8 @@ CONTEXTS = (
     "{} on a yellow background",
 )
 CONTEXTS_A_STEP = 6
-LOUDEST_NEIGHBOUR = 0.8
-REACH = 6  # tokens behind the concept that are looked at; further on it has faded
+MAX_FOLLOWER_SIMILARITY = 0.8
+REACH = 6  # following tokens that are penalised; further on the similarity has decayed
 
 
 def pick_contexts(placeholder: str, generator: torch.Generator) -> tuple[str, ...]:
@@ -46,7 +46,7 @@ def pick_contexts(placeholder: str, generator: torch.Generator) -> tuple[str, ..
 def clarity_loss(
     encoded: PromptEncoding, name: str, target_input: Tensor, inverse_covariance: Tensor
 ) -> Tensor:
-    """How far the concept's tokens are from similarity 1, and how far those behind them are above the limit.
+    """Squared deviation of the concept's token from similarity 1, and of later tokens above the limit.
 
     Both squared, on average. Some similarity behind it is right: those tokens carry the concept on, and the
     denoiser reads them too.
@@ -57,5 +57,5 @@ def clarity_loss(
     own = found[torch.arange(len(found), device=found.device), places]
     columns = torch.arange(found.shape[1], device=found.device)
     behind = (columns > places[:, None]) & (columns <= places[:, None] + REACH)
-    loud = (found - LOUDEST_NEIGHBOUR).relu().square()
-    return (own - 1).square().mean() + (loud * behind).sum() / behind.sum().clamp(min=1)
+    excess = (found - MAX_FOLLOWER_SIMILARITY).relu().square()
+    return (own - 1).square().mean() + (excess * behind).sum() / behind.sum().clamp(min=1)

@@ -1,4 +1,4 @@
-"""What a teaching says while it runs."""
+"""The events of a training run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What teaching has to know of the machine: precision, memory, time."""
+"""Precision, memory and timing of a training run on this machine."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch.amp.grad_scaler import GradScaler
 
-from perfusion_core.concept import Concept, concept_bytes, concept_from_bytes, save_concept
+from perfusion_core.concept import Concept, concept_bytes, concept_from_bytes
 from perfusion_core.errors import TrainingError
 from perfusion_core.files import remove_leftovers, write_atomic
 from perfusion_core.training.events import History, Scored
@@ -95,13 +95,13 @@ def save(state: RunState, run_dir: Path) -> None:
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    write_atomic(run_dir / CHECKPOINT, buffer.getvalue())
+    write_atomic(run_dir / CHECKPOINT, buffer.getvalue(), private=True)
 
 
 def save_concepts(run_dir: Path, last: Concept, best: Concept | None) -> None:
     """The run's concepts as files of their own: usable even if nothing else of the run survives."""
-    save_concept(last, run_dir / LAST)
-    save_concept(best or last, run_dir / BEST)
+    for concept, name in ((last, LAST), (best or last, BEST)):
+        write_atomic(run_dir / name, concept_bytes(concept), private=True)
 
 
 def restore(state: RunState, run_dir: Path) -> bool:

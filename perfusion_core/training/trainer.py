@@ -1,4 +1,4 @@
-"""Teaching a concept: one loop, read top to bottom.
+"""Training a concept: one loop, read top to bottom.
 
 Only the concept's word embedding and its target outputs learn. Everything random comes from one generator,
 whose state is in every checkpoint, and the base is edited only while a step is computed: at each event it
@@ -8,19 +8,22 @@ is as it was.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 
 from perfusion_core.concept import Concept, validate_name
 from perfusion_core.errors import TrainingError
+from perfusion_core.files import make_folder
 from perfusion_core.model.text import PromptEncoder
 from perfusion_core.training.clarity import clarity_loss, pick_contexts
 from perfusion_core.training.events import Kind, Preview, Score, Scored, Stopped, TrainEvent
-from perfusion_core.training.examples import draw, encode_examples, first_prompts
+from perfusion_core.training.examples import Examples, draw, encode_examples, first_prompts
 from perfusion_core.training.learned import begin, concept_of, concept_tokens, settled
 from perfusion_core.training.memory import (
     Clock,
@@ -73,107 +76,169 @@ def train(
     name, recipe, run_dir = validate_name(name), recipe.validated(), Path(run_dir)
     _require_sound(base, photos, masks, recipe)
     with memory_explained(recipe, run_dir):
-        # Frozen facts of the run: the photos as latents, the statistics, the noise schedule.
-        run_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(run_dir, "Choose another place for the run.", private=True)
+        run = _Run.begin(base, photos, masks, name, superclass, recipe, covariance)
+        state = run.state
+        if resume:
+            restore(state, run_dir)
+
+        yield run.event("start", history=state.history.copy())
+        while True:
+            # A checkpoint, where one is due: what has been learned so far is scored, shown and kept.
+            if run.checkpoint_is_due:
+                save(state, run_dir)  # before the slow part
+                concept = run.concept_so_far()
+                try:
+                    if score:
+                        with run.clock.checkpoint():
+                            found = score(concept, state.step)
+                        scored = Scored(state.step, float(found.image), float(found.text))
+                        concept = concept.with_metadata(scores=scored.facts())
+                        state.keep_if_best(concept, scored)
+                        yield run.event("score", scores=scored)
+                    if preview:
+                        with run.clock.checkpoint():
+                            images = tuple(preview(concept, state.step))
+                        yield run.event("preview", images=images)
+                except Stopped:  # what was saved above is judged again when it goes on
+                    yield run.event("stopped", history=state.history.copy())
+                    return
+                state.checked = state.step
+                save(state, run_dir)
+                save_concepts(run_dir, concept, state.best)
+                yield run.event("checkpoint", concept=concept)
+            if state.step == recipe.steps:
+                break
+            if should_stop():
+                save(state, run_dir)
+                yield run.event("stopped", history=state.history.copy())
+                return
+
+            with run.clock.step():
+                loss = run.optimizer_step()
+            if not isfinite(loss) or not state.learned.is_finite():
+                raise not_finite(state.step + 1, run_dir)
+            state.step += 1
+            state.history.losses.append(loss)
+            yield run.event("step")
+
+        chosen = state.best or run.concept_so_far()
+        best_step = state.best_scores.step if state.best_scores else state.step
+        yield run.event("done", concept=chosen, scores=state.best_scores, best_step=best_step)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What stays the same from step to step, and the state that changes."""
+
+    base: Base
+    name: str
+    recipe: Recipe
+    covariance: CovarianceStats
+    inverse_covariance: Tensor  # (D, D) on the base's device, float32
+    examples: Examples
+    schedule: NoiseSchedule
+    encoder: PromptEncoder
+    state: RunState
+    clock: Clock
+
+    @classmethod
+    def begin(
+        cls,
+        base: Base,
+        photos: Sequence[Photo],
+        masks: Sequence[Any],
+        name: str,
+        superclass: str,
+        recipe: Recipe,
+        covariance: CovarianceStats,
+    ) -> _Run:
+        """Encode the photos and set up what is learned, its optimizer and the only source of randomness."""
         examples = encode_examples(base, photos, masks, recipe)
-        inverse_covariance = covariance.inverse.to(base.device, torch.float32)
         schedule = NoiseSchedule(base)
         encoder = PromptEncoder(base)
-        placeholder = f"<{name}>"
-
-        # What changes from step to step, from the start or from the run's checkpoint.
         generator = torch.Generator().manual_seed(recipe.seed)
-        prompts = first_prompts(examples, recipe, placeholder, generator)
+        prompts = first_prompts(examples, recipe, f"<{name}>", generator)
         learned = begin(base, encoder, name, superclass, prompts, recipe)
         optimizer = optimizer_for(learned, recipe)
         scaler = GradScaler(base.device.type, enabled=precision_for(base, recipe) == torch.float16)
         identity = identity_of(base, covariance, name, superclass, photos, masks, recipe)
         state = RunState(learned, optimizer, scaler, generator, identity)
-        if resume:
-            restore(state, run_dir)
+        inverse = covariance.inverse.to(base.device, torch.float32)
         clock = Clock(state.spend)
+        return cls(base, name, recipe, covariance, inverse, examples, schedule, encoder, state, clock)
 
-        def event(kind: Kind, **facts: Any) -> TrainEvent:
-            loss = state.history.losses[-1] if state.history.losses else None
-            left = recipe.steps - state.step
-            eta = clock.eta(left, -(-left // recipe.checkpoint_every))
-            return TrainEvent(kind, state.step, recipe.steps, loss, state.seconds, eta, **facts)
+    @property
+    def checkpoint_is_due(self) -> bool:
+        """Whether this step's state is to be scored and shown, and has not been."""
+        step = self.state.step
+        at_checkpoint = step % self.recipe.checkpoint_every == 0 or step == self.recipe.steps
+        return at_checkpoint and self.state.checked < step
 
-        def concept_so_far() -> Concept:
-            """With i* settled, so that what is scored is what is saved; the run keeps its running average."""
-            with torch.no_grad():
-                every_prompt = [template.format(placeholder) for template in recipe.templates]
-                encoded = encoder.encode(every_prompt, {name: learned}, superclass=False)
-                tokens = concept_tokens(encoded, name).to(base.device)
-                settled_input, similarity = settled(learned.target_input, tokens, inverse_covariance)
-            return concept_of(learned, settled_input, similarity, base, covariance, recipe, state.created_at)
+    def event(self, kind: Kind, **facts: Any) -> TrainEvent:
+        """An event of this moment, with step, loss and time."""
+        state, steps = self.state, self.recipe.steps
+        loss = state.history.losses[-1] if state.history.losses else None
+        left = steps - state.step
+        eta = self.clock.eta(left, -(-left // self.recipe.checkpoint_every))
+        return TrainEvent(kind, state.step, steps, loss, state.seconds, eta, **facts)
 
-        yield event("start", history=state.history.copy())
-        while True:
-            # A checkpoint, where one is due: what has been learned so far is scored, shown and kept.
-            at_checkpoint = state.step % recipe.checkpoint_every == 0 or state.step == recipe.steps
-            if at_checkpoint and state.checked < state.step:
-                save(state, run_dir)  # before the slow part
-                concept = concept_so_far()
-                try:
-                    if score:
-                        with clock.checkpoint():
-                            found = score(concept, state.step)
-                        scored = Scored(state.step, float(found.image), float(found.text))
-                        concept = concept.with_metadata(scores=scored.facts())
-                        state.keep_if_best(concept, scored)
-                        yield event("score", scores=scored)
-                    if preview:
-                        with clock.checkpoint():
-                            images = tuple(preview(concept, state.step))
-                        yield event("preview", images=images)
-                except Stopped:  # what was saved above is judged again when it goes on
-                    yield event("stopped", history=state.history.copy())
-                    return
-                state.checked = state.step
-                save(state, run_dir)
-                save_concepts(run_dir, concept, state.best)
-                yield event("checkpoint", concept=concept)
-            if state.step == recipe.steps:
-                break
-            if should_stop():
-                save(state, run_dir)
-                yield event("stopped", history=state.history.copy())
-                return
+    def concept_so_far(self) -> Concept:
+        """What has been learned, with i* settled, so that what is scored is what is saved; the run keeps its
+        running average.
+        """
+        learned = self.state.learned
+        with torch.no_grad():
+            every_prompt = [template.format(f"<{self.name}>") for template in self.recipe.templates]
+            encoded = self.encoder.encode(every_prompt, {self.name: learned}, superclass=False)
+            tokens = concept_tokens(encoded, self.name).to(self.base.device)
+            target_input, similarity = settled(learned.target_input, tokens, self.inverse_covariance)
+        return concept_of(
+            learned,
+            target_input,
+            similarity,
+            self.base,
+            self.covariance,
+            self.recipe,
+            self.state.created_at,
+        )
 
-            # One optimizer step.
-            with clock.step(), torch.enable_grad(), full_precision(base, recipe), checkpointed(base, recipe):
-                batch = draw(examples, recipe, placeholder, schedule.timesteps, generator)
-                contexts = pick_contexts(placeholder, generator) if recipe.clarity else ()
-                # The distinct templates, each once.
-                encoded = encoder.encode([*batch.prompts, *contexts], {name: learned}, superclass=False)
-                shown = slice(len(batch.prompts))
-                tokens = concept_tokens(encoded, name).detach()[shown][batch.rows]  # (B, D)
-                learned.average(tokens.mean(dim=0), recipe.decay)
-                # The denoiser's gradients are gathered on the encodings; the text encoder is walked back
-                # once.
-                encoding = encoded.encoding[shown].detach().to(base.device).requires_grad_()  # (M, T, D)
-                optimizer.zero_grad(set_to_none=True)
-                loss = gather_gradients(
-                    base, learned, encoding, batch, inverse_covariance, schedule, scaler, recipe
-                )
-                assert encoding.grad is not None
-                ends = [encoded.encoding[shown]]
-                gradients = [encoding.grad.to(encoded.encoding.device)]
-                if recipe.clarity:
-                    ends.append(clarity_loss(encoded, name, learned.target_input, inverse_covariance))
-                    gradients.append(scaler.scale(torch.full_like(ends[-1], recipe.clarity)))
-                torch.autograd.backward(ends, gradients)
-                take_step(optimizer, scaler, learned, recipe, state.step)
-            if not isfinite(loss) or not learned.is_finite():
-                raise not_finite(state.step + 1, run_dir)
-            state.step += 1
-            state.history.losses.append(loss)
-            yield event("step")
+    def optimizer_step(self) -> float:
+        """One step on one batch; returns its loss.
 
-        chosen = state.best or concept_so_far()
-        best_step = state.best_scores.step if state.best_scores else state.step
-        yield event("done", concept=chosen, scores=state.best_scores, best_step=best_step)
+        The denoiser's gradients are gathered on the encodings, and the text encoder is backpropagated through
+        once, with the gradient of the clarity loss beside them.
+        """
+        base, recipe, state, name = self.base, self.recipe, self.state, self.name
+        with torch.enable_grad(), full_precision(base, recipe), checkpointed(base, recipe):
+            batch = draw(self.examples, recipe, f"<{name}>", self.schedule.timesteps, state.generator)
+            contexts = pick_contexts(f"<{name}>", state.generator) if recipe.clarity else ()
+            prompts = [*batch.prompts, *contexts]  # the distinct templates, each once
+            encoded = self.encoder.encode(prompts, {name: state.learned}, superclass=False)
+            shown = slice(len(batch.prompts))
+            tokens = concept_tokens(encoded, name).detach()[shown][batch.rows]  # (B, D)
+            state.learned.average(tokens.mean(dim=0), recipe.decay)
+            encoding = encoded.encoding[shown].detach().to(base.device).requires_grad_()  # (M, T, D)
+            state.optimizer.zero_grad(set_to_none=True)
+            loss = gather_gradients(
+                base,
+                state.learned,
+                encoding,
+                batch,
+                self.inverse_covariance,
+                self.schedule,
+                state.scaler,
+                recipe,
+            )
+            assert encoding.grad is not None
+            ends = [encoded.encoding[shown]]
+            gradients = [encoding.grad.to(encoded.encoding.device)]
+            if recipe.clarity:
+                ends.append(clarity_loss(encoded, name, state.learned.target_input, self.inverse_covariance))
+                gradients.append(state.scaler.scale(torch.full_like(ends[-1], recipe.clarity)))
+            torch.autograd.backward(ends, gradients)
+            take_step(state.optimizer, state.scaler, state.learned, recipe, state.step)
+        return loss
 
 
 def _require_sound(base: Base, photos: Sequence[Photo], masks: Sequence[Any], recipe: Recipe) -> None:

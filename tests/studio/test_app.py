@@ -175,3 +175,28 @@ def test_settings_come_from_the_environment(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(PerfusionError, match="PERFUSION_HOME"):
         settings_from({"PERFUSION_HOME": str(tmp_path / "file")})
+
+
+def test_a_teaching_whose_job_cannot_be_kept_leaves_no_photos_behind(
+    studio: Studio, photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> Any:
+        raise PerfusionError("The disk is full. Free some space.")
+
+    monkeypatch.setattr(studio.store, "new", full)
+    with pytest.raises(PerfusionError, match="full"):
+        studio.submit_teach(TeachRequest(photos, "rex", "dog"))
+    assert studio.library.unfinished() == []
+
+
+def test_an_output_folder_that_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from perfusion_core.studio.creating.output_folder import next_number
+
+    def refuse(_path: Path) -> Any:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(PerfusionError, match=r"cannot be read \(Permission denied\)"):
+        next_number(tmp_path)

@@ -1,4 +1,4 @@
-"""Pictures of where each concept acted, laid over the picture it acted in."""
+"""Where each concept acted in an image: attribution maps laid over that image."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ def check_source(source: Path) -> ImageRecipe:
 def draw_acting(
     library: Library, loaded: LoadedBase, source: Path, folder: Path, *, on_step: Progress | None = None
 ) -> dict[str, Path]:
-    """One overlay a concept, as PNG files in `folder`. Raises `PerfusionError` when the picture cannot be "
-    "repeated."""
+    """One overlay a concept, as PNG files in `folder`. Raises `PerfusionError` when the image cannot be
+    generated again.
+    """
     from PIL import Image as Pictures
 
     from perfusion_core.sampling.attribution import acting_maps
@@ -41,9 +42,8 @@ def draw_acting(
     differing = differences(recipe, loaded.base, concepts)
     if differing:
         raise PerfusionError(
-            "This picture cannot be looked into, since it would come out differently "
-            f"now: {'; '.join(differing)}. "
-            "Create it again first."
+            f"Where it acted cannot be shown: this picture would come out differently now "
+            f"({'; '.join(differing)}). Create it again first."
         )
     maps = acting_maps(loaded.base, concepts, recipe, covariance=loaded.covariance, on_step=on_step)
     with Pictures.open(source, formats=["PNG"]) as opened:
@@ -55,7 +55,7 @@ def draw_acting(
 
 
 def overlaid(picture: Image.Image, values: Any) -> Image.Image:
-    """The picture in grey, glowing where the concept acted. Shape: values (h, w) in 0..1."""
+    """The image in grey, tinted by the attribution map `values`. Shape: values (h, w) in 0..1."""
     import numpy as np
     from PIL import Image as Pictures
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perfusion_core.files import make_folder, write_atomic
+from perfusion_core.files import explained, make_folder, write_atomic
 from perfusion_core.studio.creating.contact_sheet import sheet
 
 if TYPE_CHECKING:
@@ -26,9 +26,10 @@ def free_folder(out: Path, kind: str, request: GenerationRequest) -> Path:
 
 def next_number(out: Path) -> int:
     """One more than the highest number a file or folder in `out` begins with, so that nothing is replaced."""
-    if not out.is_dir():
-        return 1
-    numbers: list[Any] = [re.match(r"(\d{5,9})-", child.name) for child in out.iterdir()]
+    with explained(f"The folder {out} cannot be read", WAY_OUT):
+        if not out.is_dir():
+            return 1
+        numbers: list[Any] = [re.match(r"(\d{5,9})-", child.name) for child in out.iterdir()]
     return 1 + max((int(found[1]) for found in numbers if found), default=0)
 
 

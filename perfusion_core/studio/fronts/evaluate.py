@@ -1,6 +1,4 @@
-"""Measuring a concept after the fact: its front, against photos and prompts, and against the untaught
-base.
-"""
+"""Evaluating a trained concept: its front over prompts and seeds, against the base without the concept."""
 
 from __future__ import annotations
 
@@ -106,13 +104,13 @@ def evaluate_concept(
         for k, prompt in shots
     ]
     plain = [Row(FIRST_SEED + k, {}, prompt.format(concept.superclass)) for k, prompt in shots]
-    bystanders = [*plain, *rows[:1]]  # the last names the concept, so that it is loaded
-    whole = len(rows) + len(plain) + len(bystanders)
+    unrelated = [*plain, *rows[:1]]  # the last names the concept, so that it is loaded
+    whole = len(rows) + len(plain) + len(unrelated)
     counter = _Counter(on_step, whole)
 
     swept = _draw(loaded, concept, rows, lock, steps, counter)
     untaught = _draw(loaded, None, plain, lock, steps, counter)
-    beside = _draw(loaded, concept, bystanders, lock, steps, counter)[:-1]
+    beside = _draw(loaded, concept, unrelated, lock, steps, counter)[:-1]
     texts = [prompt.format(concept.superclass) for _, prompt in shots]
     found = [
         _point(scorer, bias, swept[k * len(shots) : (k + 1) * len(shots)], pictures, texts)

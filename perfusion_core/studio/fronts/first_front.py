@@ -1,4 +1,4 @@
-"""The front of a concept just taught, drawn at once so that its setting can be seen and chosen."""
+"""The front generated right after training, so that the concept's bias can be chosen."""
 
 from __future__ import annotations
 

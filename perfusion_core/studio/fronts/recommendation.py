@@ -1,4 +1,4 @@
-"""The bias a concept opens with, from its own front and not from that front's noise."""
+"""The recommended bias of a concept: the knee of its measured front after isotonic regression."""
 
 from __future__ import annotations
 

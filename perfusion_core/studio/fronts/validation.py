@@ -1,4 +1,4 @@
-"""Looking at a concept while it is taught and after: the validation prompts drawn, shown and scored."""
+"""Validation during and after training: generate images of the validation prompts and score them."""
 
 from __future__ import annotations
 

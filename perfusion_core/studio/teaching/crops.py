@@ -1,4 +1,4 @@
-"""The squares that are learned from, each with its mask: chosen and painted by a person, or found."""
+"""The square crops and masks that training uses: chosen by hand, or found by the segmenter."""
 
 from __future__ import annotations
 
@@ -49,9 +49,7 @@ def given_masks(photos: Sequence[Photo], superclass: str, masks: Given | None) -
 def make_squares(
     run: RunFolder, teaching: Teaching, loaded: LoadedBase, warnings: list[str], say: Callable[[str], None]
 ) -> None:
-    """Find the subject where no one said where it is, crop around it and write both down, unless that has
-    been done.
-    """
+    """Crop around the subject and segment it in every photo that has no square yet, and write both."""
     from perfusion_core.training.masks import subject_masks
 
     left = [facts for facts in teaching.photos if not run.has_square(facts.id)]

@@ -1,7 +1,7 @@
-"""One photo under the hands of a person: another square of it, and its mask painted over.
+"""Editing one photo before training: its square crop, and its mask.
 
-What is painted is a layer in one colour over the square; its opacity is the mask. The layer has a fixed size,
-so strokes are as wide on every photo.
+The mask is painted as a layer of one colour over the square; the layer's opacity is the mask. The layer has a
+fixed size, so that strokes have the same width on every photo.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 SIDE = 512  # pixels of the layer that is painted on
 OPACITY = 0.55  # of a layer where the subject surely is: the photo stays visible under it
 CLOSEST = 4.0  # times a square may be enlarged
-NOTICED = 0.05  # a smaller change of a mask comes from rounding, not from a hand
+NOTICED = 0.05  # smaller differences between two masks come from rounding, not from painting
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A photo on the table: where it stands in the list, its square, and the mask its layer was made from.
+    """The photo being edited: its place in the list, its crop, and the file of the mask as it was shown.
 
-    moved, painted: a person chose the square, made the mask.
+    moved: the crop was chosen by hand; painted: the mask was.
     """
 
     place: int
@@ -65,7 +65,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Table:
-    """What a screen shows of the opened photo; `whole` is its width and height in pixels.
+    """What an editor shows of the open photo; `whole` is its width and height in pixels.
 
     Shapes: square (SIDE, SIDE) RGB, layer (SIDE, SIDE) RGBA.
     """
@@ -79,7 +79,7 @@ class Table:
 
 
 def open_photo(staging: Staging, one: Staged, place: int, look: Look) -> Table:
-    """Put a photo on the table with the mask that would be learned from. Raises `PhotoError`."""
+    """Open a photo for editing, with the mask that training would use. Raises `PhotoError`."""
     photo, mask, remark = look_for(staging, one, look)
     opened = Opened(place, one.source, photo.crop, "", one.crop is not None, bool(one.mask))
     return _table(staging, photo, mask, opened, remark)
@@ -106,7 +106,7 @@ def recut(staging: Staging, opened: Opened, layer: Image.Image | None, frame: Fr
 
 
 def painted_mask(opened: Opened, layer: Image.Image | None) -> tuple[NDArray[Any], bool]:
-    """The mask of a layer as it came back, (SIDE, SIDE) in 0..1, and whether a hand has been at it."""
+    """The mask of an edited layer, (SIDE, SIDE) in 0..1, and whether it was changed by hand."""
     import numpy as np
     from PIL import Image as Pictures
 
@@ -115,7 +115,7 @@ def painted_mask(opened: Opened, layer: Image.Image | None) -> tuple[NDArray[Any
             before = np.asarray(kept.convert("L"), dtype=np.float32) / 255
     except OSError as error:  # open for so long that newer files have taken its place
         raise PerfusionError("The photo is no longer open. Close it and open it again.") from error
-    if layer is None:  # nothing left of it
+    if layer is None:  # everything was erased
         return np.zeros_like(before), bool(before.max(initial=0.0) > NOTICED)
     alpha = np.asarray(layer.convert("RGBA").resize((SIDE, SIDE)), dtype=np.float32)[..., 3] / 255
     now = (alpha / OPACITY).clip(0.0, 1.0)
@@ -123,9 +123,7 @@ def painted_mask(opened: Opened, layer: Image.Image | None) -> tuple[NDArray[Any
 
 
 def apply(staging: Staging, one: Staged, opened: Opened, layer: Image.Image | None) -> Staged:
-    """The staged photo with the square and the mask from the table. Raises `PerfusionError` when a hand has
-    left nothing to learn from.
-    """
+    """The staged photo with the edited crop and mask. Raises `PerfusionError` when the mask is empty."""
     mask, painted = painted_mask(opened, layer)
     if not painted:
         return replace(one, crop=opened.crop if opened.moved else None, mask="")

@@ -1,4 +1,4 @@
-"""Teaching a concept, from photos to a card in the library."""
+"""Training a concept, from photos to an entry of the library."""
 
 from __future__ import annotations
 

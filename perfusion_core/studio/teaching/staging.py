@@ -1,4 +1,4 @@
-"""Photos on their way to a teaching: checked, cropped, and shown with what will be learned from."""
+"""Photos before training: checked, cropped, and previewed with the masks that training would use."""
 
 from __future__ import annotations
 

@@ -1,0 +1,250 @@
+"""A disk that refuses one call, at every place where one is made: what is lost, and does the program go on?
+
+`sweep` counts the calls of a scenario that reach the disk (opening for writing, writing, syncing, renaming,
+making a folder), then runs it once for each of them, with that one call failing: no space, an input/output
+error and a read-only file system, by turns. A scenario checks for itself that whatever was acknowledged is
+still there and that what was refused works at the next try.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from PIL import Image
+
+from perfusion_core.concept import Concept, save_concept
+from perfusion_core.errors import PerfusionError
+from perfusion_core.studio.jobs import worker as jobs_worker
+from perfusion_core.studio.jobs.store import JobStore
+from perfusion_core.studio.jobs.worker import JobContext, Worker
+from perfusion_core.studio.library.entry import scan
+from perfusion_core.studio.library.library import Library
+from perfusion_core.studio.teaching.run import TeachRequest, begin_teaching, teach
+from tests.quick_recipe import QUICK
+
+ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS)
+PATIENCE = 60.0  # seconds a job may take before it counts as stuck
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+
+Scenario = Callable[[Path], None]
+
+
+class _TornFile:
+    """A file whose write may stop half way."""
+
+    def __init__(self, file: Any, disk: FaultyDisk) -> None:
+        self._file = file
+        self._disk = disk
+
+    def __enter__(self) -> _TornFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def write(self, data: bytes) -> int:
+        try:
+            self._disk.call("write")
+        except OSError:
+            self._file.write(data[: len(data) // 2])
+            self._file.flush()
+            raise
+        return self._file.write(data)
+
+
+class FaultyDisk:
+    """Counts calls that reach the disk; the one numbered `fails` raises `number`, once."""
+
+    def __init__(self, fails: int | None = None, number: int = errno.EIO) -> None:
+        self.calls = 0
+        self.failed = ""
+        self._fails = fails
+        self._number = number
+
+    def call(self, name: str) -> None:
+        self.calls += 1
+        if self.calls == self._fails:
+            self.failed = name
+            raise OSError(self._number, os.strerror(self._number))
+
+    @contextmanager
+    def mounted(self) -> Iterator[FaultyDisk]:
+        real = {name: getattr(os, name) for name in ("open", "fdopen", "fsync", "replace", "mkdir")}
+
+        def plain(name: str) -> Callable[..., Any]:
+            def call(*arguments: Any, **options: Any) -> Any:
+                self.call(name)
+                return real[name](*arguments, **options)
+
+            return call
+
+        def open_(path: Any, flags: int, *arguments: Any, **options: Any) -> int:
+            if flags & _WRITING:
+                self.call("open")
+            return real["open"](path, flags, *arguments, **options)
+
+        def fdopen(*arguments: Any, **options: Any) -> Any:
+            return _TornFile(real["fdopen"](*arguments, **options), self)
+
+        replaced = {name: plain(name) for name in ("fsync", "replace", "mkdir")}
+        with mock.patch.multiple(os, open=open_, fdopen=fdopen, **replaced):
+            yield self
+
+
+@dataclass
+class Counts:
+    """What a sweep has done: faults by the call that failed. Anything lost would have raised."""
+
+    scenario: str
+    calls: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        kinds = ", ".join(f"{count} {name}" for name, count in sorted(self.faults.items()))
+        return f"{self.scenario}: {self.faults.total()} faults in {self.calls} calls ({kinds}); nothing lost"
+
+
+def sweep(name: str, scenario: Scenario, every: int = 1) -> Counts:
+    """Run `scenario` with each `every`-th of its calls failing."""
+    with tempfile.TemporaryDirectory() as folder, FaultyDisk().mounted() as whole:
+        scenario(Path(folder))
+    counts = Counts(name, whole.calls)
+    errors = itertools.cycle(ERRORS)
+    for fails in range(1, whole.calls + 1, every):
+        with tempfile.TemporaryDirectory() as folder:
+            with FaultyDisk(fails, next(errors)).mounted() as disk:
+                scenario(Path(folder))
+            counts.faults[disk.failed or "not reached"] += 1
+    return counts
+
+
+def _again(action: Callable[[], Any], unchanged: Callable[[], None] = lambda: None) -> Any:
+    """Do something; when it is refused, see that nothing was changed, and do it once more."""
+    try:
+        return action()
+    except PerfusionError:
+        unchanged()
+    return action()
+
+
+def library_scenario(make: Callable[..., Concept]) -> Scenario:
+    """Every change of a library, each on top of the others. `make(name, seed)` makes a concept."""
+
+    def scenario(folder: Path) -> None:
+        library = Library(folder / "home")
+        image = Image.new("RGB", (64, 64), "red")
+        gift = folder / "gift.safetensors"
+        _again(lambda: save_concept(make("gift", 3), gift))
+
+        def listing() -> set[tuple[str, str]]:
+            assert library.damaged() == []
+            return {(entry.name, entry.load().content_hash) for entry in library.entries()}
+
+        def change(action: Callable[[], Any], after: set[tuple[str, str]]) -> None:
+            before = listing()
+            thrown = len(library.deleted())
+
+            def unchanged() -> None:
+                # A refusal leaves the old state, or the new one where only its last sync failed.
+                assert before & after <= listing() <= before | after
+                assert len(library.deleted()) + len(library.entries()) >= thrown + len(before)
+
+            done = [False]
+
+            def once() -> None:
+                if done[0] and before != after == listing():
+                    return  # it had been done before it was called refused
+                done[0] = True
+                action()
+
+            _again(once, unchanged)
+            assert listing() == after
+
+        one, two, new = make("biscuit", 0), make("mug", 1), make("mug", 2)
+        a, b, c = one.content_hash, two.content_hash, new.content_hash
+        g = make("gift", 3).content_hash
+        change(lambda: library.add(one, thumbnail=image), {("biscuit", a)})
+        run = _again(lambda: library.begin(lambda home: None))
+        change(lambda: library.add(two, thumbnail=image, folder=run), {("biscuit", a), ("mug", b)})
+        change(lambda: library.rename("biscuit", "keks"), {("keks", a), ("mug", b)})
+        kept = {("keks", a), ("mug", b)}
+        change(lambda: library.set_notes("keks", "notes"), kept)
+        change(lambda: library.set_bias("keks", "local", 0.7), kept)
+        change(lambda: library.duplicate("keks", "copy"), kept | {("copy", a)})
+        change(lambda: library.add(new, overwrite=True), {("keks", a), ("mug", c), ("copy", a)})
+        change(lambda: library.delete("copy"), {("keks", a), ("mug", c)})
+        copy = next(one.id for one in library.deleted() if one.name == "copy")
+        change(lambda: library.restore(copy), {("keks", a), ("mug", c), ("copy", a)})
+        everything = {("keks", a), ("mug", c), ("copy", a), ("gift", g)}
+        change(lambda: library.import_file(gift), everything)
+        _again(lambda: library.export("keks", folder / "out.safetensors", overwrite=True))
+        entry = library.get("keks")
+        assert (entry.metadata.notes, entry.metadata.bias["local"]) == ("notes", 0.7)
+        assert b in {found.load().content_hash for found, _ in scan(library.trash) if found is not None}
+
+    return scenario
+
+
+def jobs_scenario(folder: Path) -> None:
+    """Jobs that run, wait, are stopped and resumed, after a start that finds one interrupted."""
+    store = JobStore(folder / "home" / "jobs")
+
+    def left_running() -> str:
+        return store.save(store.new("teach", "left", {}).changed(state="running")).id
+
+    left = _again(left_running)
+
+    def handler(context: JobContext) -> dict[str, Any]:
+        for step in range(2):
+            context.emit({"kind": "step", "step": step})
+        return {"made": context.job.title}
+
+    worker = Worker(store, {"teach": handler, "generate": handler})
+    worker.start()
+    no_garbage = mock.patch.object(jobs_worker, "_free_memory")  # there is none, and it takes long
+    no_garbage.start()
+    try:
+        assert store.get(left).state == "interrupted"
+        jobs = [_again(lambda k=k: worker.submit("generate", f"job {k}", {})) for k in range(3)]
+        jobs.append(_again(lambda: worker.resume(left)))
+        for job in jobs:
+            done = worker.wait(job.id, PATIENCE)
+            assert (done.state, done.result) == ("done", {"made": done.title}), done
+        last = _again(lambda: worker.submit("generate", "last", {}))
+        assert worker.wait(last.id, PATIENCE).state == "done"
+    finally:
+        worker.close()
+        no_garbage.stop()
+    kept = {job.id: job.state for job in JobStore(store.root).all()}
+    assert {kept.get(job.id) for job in (*jobs, last)} == {"done"}, kept
+
+
+def run_scenario(loaded: Any, photo: Path, expected: list[str]) -> Scenario:
+    """A whole teaching, resumed after a refusal, to the same concept. `expected` is filled by the first."""
+
+    def scenario(folder: Path) -> None:
+        library = Library(folder / "home")
+        asked = TeachRequest([photo], "rex", "dog", settings=QUICK)
+        run = _again(lambda: begin_teaching(library, asked))
+        taught = _again(lambda: teach(library, loaded, run))
+        assert taught.entry is not None
+        found = taught.entry.load().content_hash
+        expected[:] = expected or [found]
+        assert found == expected[0]
+        assert library.damaged() == library.unfinished() == []
+        assert [entry.name for entry in library.entries()] == ["rex"]
+
+    return scenario
