@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perfusion_core.model.text import mentions
+from perfusion_core.prompt_grammar import mentions
 from perfusion_core.studio.creating.mentions import fixed, mentioned, with_mention, without_numbers
 
 NAMES = ["biscuit", "mug", "кот"]
