@@ -13,6 +13,7 @@ from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import Stabl
 
 from perfusion_core.errors import BaseModelError, first_line
 from perfusion_core.model.describe import BaseDescription, Projection, cross_attentions, describe
+from perfusion_core.model.device_memory import is_out_of_memory
 from perfusion_core.model.fingerprint import base_fingerprint, text_fingerprint
 from perfusion_core.model.hub import hub_index, require_hub
 from perfusion_core.model.listing import (
@@ -23,7 +24,6 @@ from perfusion_core.model.listing import (
     pocket_folder,
     require_supported,
 )
-from perfusion_core.model.memory import is_out_of_memory
 from perfusion_core.model.quiet import quiet_libraries
 
 if TYPE_CHECKING:

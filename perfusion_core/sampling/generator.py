@@ -17,7 +17,7 @@ import torch
 
 from perfusion_core.errors import PerfusionError
 from perfusion_core.model.applied import applied
-from perfusion_core.model.memory import is_out_of_memory, release_memory
+from perfusion_core.model.device_memory import is_out_of_memory, release_memory
 from perfusion_core.model.schedulers import make_scheduler
 from perfusion_core.sampling.batches import images_together
 from perfusion_core.sampling.operating_points import check_bias

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from perfusion_core.errors import TrainingError
-from perfusion_core.model.memory import is_out_of_memory, release_memory
+from perfusion_core.model.device_memory import is_out_of_memory, release_memory
 from perfusion_core.model.quiet import quiet_libraries
 from perfusion_core.training.recipe import Recipe
 

@@ -229,7 +229,7 @@ def _checked_superclass(word: str) -> str:
 
 
 def _new_recipe(run: RunFolder, teaching: Teaching, loaded: LoadedBase) -> Recipe:
-    from perfusion_core.model.memory import free_gib
+    from perfusion_core.model.device_memory import free_gib
     from perfusion_core.training.recipe import Recipe
 
     given = any(facts.painted for facts in teaching.photos)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from perfusion_core.model.memory import free_gib, is_out_of_memory
+from perfusion_core.model.device_memory import free_gib, is_out_of_memory
 
 
 @pytest.mark.parametrize(
