@@ -90,7 +90,7 @@ class Bases:
             with self._borrowing:
                 self._current = None
             from perfusion_core.model.base import load_base
-            from perfusion_core.model.memory import release_memory
+            from perfusion_core.model.device_memory import release_memory
 
             release_memory()
 

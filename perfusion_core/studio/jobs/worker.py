@@ -227,7 +227,7 @@ class Worker:
                 self._wake.notify_all()
 
     def _explain(self, job: Job, failure: BaseException) -> str:
-        from perfusion_core.model.memory import is_out_of_memory
+        from perfusion_core.model.device_memory import is_out_of_memory
 
         story = traceback.format_exc()
         if is_out_of_memory(failure):
@@ -245,6 +245,6 @@ class Worker:
 
 def _free_memory() -> None:
     if "torch" in sys.modules:  # else there is nothing to give back, and loading it would take seconds
-        from perfusion_core.model.memory import release_memory
+        from perfusion_core.model.device_memory import release_memory
 
         release_memory()
