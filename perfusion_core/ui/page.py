@@ -14,8 +14,8 @@ from perfusion_core.ui.explore import room as explore
 from perfusion_core.ui.info import room as info
 from perfusion_core.ui.library import actions
 from perfusion_core.ui.library import room as library
-from perfusion_core.ui.settings import choices
 from perfusion_core.ui.settings import room as settings
+from perfusion_core.ui.settings import saved_settings
 from perfusion_core.ui.teach import form, photo_edits, photo_intake, progress_events
 from perfusion_core.ui.teach import room as teach
 from perfusion_core.ui.theme import ASSETS
@@ -61,7 +61,7 @@ def build_page(studio: Studio, served: Served, readiness: Readiness) -> gr.Block
         actions.listen(library_room, create_room, teach_room, rooms, studio, served, library_tab, demo)
         draw_front.listen(explore_room, create_room, rooms, studio, served, explore_tab, demo)
         info.listen(info_room, create_room, rooms, studio, served)
-        choices.listen(settings_room, studio, demo)
+        saved_settings.listen(settings_room, studio, demo)
         sidebar.listen(sidebar_part, studio, readiness, demo)
     return demo
 

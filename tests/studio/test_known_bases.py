@@ -13,7 +13,8 @@ from PIL import Image
 from perfusion_core.cli.main import main
 from perfusion_core.errors import BaseModelError
 from perfusion_core.model import base as base_module
-from perfusion_core.sampling.png import ImageRecipe, save_png
+from perfusion_core.sampling.png import ImageRecipe, read_recipe, save_png
+from perfusion_core.sampling.request import GenerationRequest
 from perfusion_core.studio.app import Studio
 from perfusion_core.studio.known_bases import known_base
 from perfusion_core.studio.settings import Settings
@@ -119,9 +120,12 @@ def test_a_base_that_cannot_be_a_path_is_named_in_few_words(reference: str) -> N
 
 
 @pytest.mark.parametrize("name", ["evil/model", "/etc/passwd", "pocket"])
-def test_the_app_repeats_an_image_on_the_base_in_use_whatever_the_image_says(
+def test_the_app_restores_an_image_on_the_base_in_use_whatever_the_image_says(
     settings: Settings, tmp_path: Path, name: str
 ) -> None:
     put_image(tmp_path / "gift.png", name)
-    job = Studio(settings).submit_repeat(tmp_path / "gift.png")
-    assert job.request["base"] == settings.base
+    recipe = read_recipe(tmp_path / "gift.png")
+    assert recipe.base == name
+    request = GenerationRequest(recipe.prompt, seed=recipe.seed, steps=recipe.steps)
+    assert not hasattr(request, "base")  # what the form asks for says nothing of a base
+    assert Studio(settings).submit_generate(request).request["base"] == settings.base

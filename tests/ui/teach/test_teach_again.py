@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import orjson
 import pytest
 
@@ -12,6 +13,7 @@ from perfusion_core.concept import save_concept
 from perfusion_core.studio.app import Studio
 from perfusion_core.studio.settings import Settings
 from perfusion_core.ui.served import Served
+from perfusion_core.ui.teach.room import render
 from perfusion_core.ui.teach.teach_again import teach_again
 from tests.tiny_concept import random_concept
 
@@ -29,7 +31,11 @@ def test_whatever_an_accepted_file_says_can_be_sent_to_the_page(
     studio = Studio(Settings(home=tmp_path / "home"))
     save_concept(random_concept(tiny_base, recipe=recipe), tmp_path / "gift.safetensors")
     studio.library.import_file(tmp_path / "gift.safetensors")
-    values = teach_again(studio, Served(tmp_path / "served"), "biscuit")
-    numbers = [value for value in values if isinstance(value, (int, float))]
+    served = Served(tmp_path / "served")
+    with gr.Blocks(), gr.Tabs() as rooms, gr.Tab("Teach"):
+        teach = render(studio, served)
+    values = teach_again(teach, rooms, studio, served, "biscuit")
+    numbers = [value for value in values.values() if isinstance(value, (int, float))]
+    assert numbers
     assert orjson.loads(orjson.dumps(numbers)) == numbers
-    assert values[-1] == recipe.get("seed", 0)
+    assert values[teach.form.seed] == str(recipe.get("seed", 0))
