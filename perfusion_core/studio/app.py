@@ -14,8 +14,7 @@ from perfusion_core.studio.jobs.handlers import handlers
 from perfusion_core.studio.jobs.store import UNFINISHED, Job, JobStore, Json, Kind
 from perfusion_core.studio.jobs.worker import Worker, owner_lock
 from perfusion_core.studio.library.library import Library
-from perfusion_core.studio.readiness import base_name
-from perfusion_core.studio.settings import Settings, keep_private
+from perfusion_core.studio.settings import Settings, base_name, keep_private
 from perfusion_core.studio.teaching.staging import Staging
 
 if TYPE_CHECKING:

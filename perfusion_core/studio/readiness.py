@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfusion_core.errors import PerfusionError
 from perfusion_core.studio.jobs.store import UNFINISHED, Job
+from perfusion_core.studio.settings import base_name
 
 if TYPE_CHECKING:
     from perfusion_core.studio.app import Studio
@@ -77,8 +77,3 @@ class Readiness:
         if self._is_wanted(job) and ended.state in ("failed", "done"):
             self.problem = ended.error or ""
             self._say(self.problem or f"The base model {self.name} is ready.")
-
-
-def base_name(reference: str) -> str:
-    """A base's name as people know it."""
-    return "Pocket" if reference == "pocket" else Path(reference).name

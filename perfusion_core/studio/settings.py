@@ -51,6 +51,11 @@ class Settings:
         return self.models_dir if self.models_dir is not None else self.home / "models"
 
 
+def base_name(reference: str) -> str:
+    """A base's name as people know it."""
+    return "Pocket" if reference == "pocket" else Path(reference).name
+
+
 def settings_from(environment: Mapping[str, str] = os.environ) -> Settings:
     """Settings from the environment: `PERFUSION_HOME`, `PERFUSION_BASE`, `PERFUSION_MODELS`.
 

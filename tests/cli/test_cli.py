@@ -233,8 +233,8 @@ def test_the_bundled_concepts_are_there_on_a_fresh_home_whichever_verb_comes_fir
 ) -> None:
     for verb, words in (
         (["library"], "<midnight>"),
-        (["generate", "a <teapot>"], "there: <midnight>, <satchel>"),
-        (["evaluate", "teapot"], "there: <midnight>, <satchel>"),
+        (["generate", "a <teapot>"], "<midnight>, <satchel>"),
+        (["evaluate", "teapot"], "<midnight>, <satchel>"),
     ):
         monkeypatch.setenv("PERFUSION_HOME", str(home / verb[0]))
         main(verb)

@@ -14,6 +14,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from perfusion_core.cli.main import main
 from perfusion_core.sampling.png import CHUNK, png_bytes
+from perfusion_core.studio.library.bundled import FOLDER
+from perfusion_core.studio.library.entry import CONCEPT_FILE
 
 DIGITS, LONG, HALF, ESCAPE = "9" * 5000, "x" * 5000, "a \udcff", "\x1b[2J\x9b31m\u202e"
 TEACH = ["teach", "--photos", "plain.png", "--name", "x", "--superclass", "dog", "--base"]
@@ -101,8 +103,9 @@ def test_what_cannot_be_is_one_printable_line(
         assert last.isprintable()
         assert len(last) < 700
     home = here / "home" / "library"
-    if arguments[:-1] != TEACH:  # there the photos are taken in before the base is loaded
-        assert not home.exists() or not [child for child in home.iterdir() if child.is_dir()]
+    left = [child for child in home.iterdir() if child.is_dir()] if home.exists() else []
+    assert len(left) <= len(list(FOLDER.glob("*.safetensors")))  # the bundled concepts, and nothing begun
+    assert all((child / CONCEPT_FILE).is_file() for child in left)
 
 
 @pytest.mark.parametrize("variable", ["PERFUSION_HOME", "PERFUSION_MODELS"])
