@@ -220,7 +220,7 @@ def test_the_base_is_as_it_was_at_every_event(setup: Any) -> None:
 
 def lesson_score(setup: Any, before: str) -> Any:
     assert repr(setup.base.unet) == before
-    return type("Opinion", (), {"image": 0.5, "text": 0.5})()
+    return type("FixedScores", (), {"image": 0.5, "text": 0.5})()
 
 
 def test_the_best_harmonic_mean_is_chosen_and_the_start_never(
