@@ -2,7 +2,7 @@
 
 `python -m benchmarks.compact --photos assets/examples/poodle --superclass dog` teaches a concept, saves it
 both ways, draws the same prompts and seeds with each, and prints the mean absolute difference of pixels
-beside that between two neighbouring seeds, which is what a person would call another picture.
+beside that between two neighbouring seeds, which is what a person would call another image.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main() -> None:
         assert entry is not None
         full = entry.load()
 
-        def pictures(concept: Concept, seed: int) -> np.ndarray:
+        def images(concept: Concept, seed: int) -> np.ndarray:
             made = [
                 generate(
                     loaded.base,
@@ -57,9 +57,9 @@ def main() -> None:
             return np.stack([np.asarray(one.images[0].image, dtype=np.float64) / 255 for one in made])
 
         small = concept_bytes(full, "float16")
-        reference = pictures(full, 0)
-        change = np.abs(pictures(concept_from_bytes(small), 0) - reference)
-        seeds = np.abs(pictures(full, 1) - reference)
+        reference = images(full, 0)
+        change = np.abs(images(concept_from_bytes(small), 0) - reference)
+        seeds = np.abs(images(full, 1) - reference)
     print(f"{options.base}, {len(PROMPTS)} prompts, {machine()}")
     print(f"full file     {len(concept_bytes(full, 'float32')):7d} bytes, compact {len(small)} bytes")
     print(

@@ -73,7 +73,7 @@ def take_recipe(folder: Path) -> Take:
 
 
 def take_concept(content: bytes) -> None:
-    """As a concept file is imported: what was read survives another round, with its picture and settings."""
+    """As a concept file is imported: what was read survives another round, with its image and settings."""
     from perfusion_core.concept import concept_bytes, concept_from_bytes
     from perfusion_core.recipe_rules import settings_problem
     from perfusion_core.studio.library.thumbnails import card_bytes, from_embedded
@@ -82,9 +82,9 @@ def take_concept(content: bytes) -> None:
     again = concept_from_bytes(concept_bytes(concept))
     assert again.content_hash == concept.content_hash
     assert not settings_problem(concept.metadata.recipe)
-    picture = from_embedded(concept.metadata.thumbnail)
-    if picture is not None:
-        card_bytes(picture)
+    image = from_embedded(concept.metadata.thumbnail)
+    if image is not None:
+        card_bytes(image)
 
 
 def sweep(seed: int, mutations: int, folder: Path) -> dict[str, Counts]:
@@ -141,7 +141,7 @@ def _count(take: Take, content: bytes, counts: Counts) -> None:
 
 @contextlib.contextmanager
 def without_decoders_chatter() -> Generator[None]:
-    """C libraries that decode pictures write their complaints past Python, into the error stream itself."""
+    """C libraries that decode images write their complaints past Python, into the error stream itself."""
     sys.stderr.flush()
     kept = os.dup(2)
     with open(os.devnull, "wb") as nowhere:  # noqa: PTH123

@@ -63,8 +63,8 @@ def _steps(base: Base, recipe: Recipe, folder: Path) -> Iterator[int]:
     """The number of each finished optimizer step, of a real teaching on made-up photos."""
     rng = np.random.default_rng(0)
     for number in range(2):
-        picture = rng.integers(0, 255, (recipe.resolution, recipe.resolution, 3), dtype=np.uint8)
-        Image.fromarray(picture).save(folder / f"{number}.png")
+        image = rng.integers(0, 255, (recipe.resolution, recipe.resolution, 3), dtype=np.uint8)
+        Image.fromarray(image).save(folder / f"{number}.png")
     photos = load_photos(sorted(folder.glob("*.png")))
     masks = [np.ones((recipe.resolution, recipe.resolution), dtype=np.float32)] * len(photos)
     width = base.description.text_width

@@ -1,6 +1,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 # (torch.from_numpy and Tensor.split have no complete types)
-"""A taught concept and its file: one small .safetensors, read back exactly, refused when anything is odd.
+"""A trained concept and its file: one small .safetensors, read back exactly, refused when anything is odd.
 
 The file holds ``target_input``, ``embedding`` and ``layers``, whose columns are all attention layers side by
 side (which they are, and how wide, says the description in the header) and whose rows are the values and, if
@@ -64,7 +64,7 @@ __all__ = [
 
 Precision = Literal["float32", "float16"]
 _TEXT_KEY = "perfusion_concept"
-# Real encodings and targets stay below some hundred; a larger one is damage, or meant to swamp the rest.
+# Real encodings and targets stay below a few hundred; larger ones are damaged or hostile.
 _LARGEST_NUMBER = 10_000.0
 # Encodings end in a layer norm and have lengths of several; similarities divide by the square of this length.
 _SMALLEST_TARGET_INPUT = 1e-3
@@ -72,7 +72,7 @@ _SMALLEST_TARGET_INPUT = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Concept:
-    """What teaching yields. D is the text width, O a layer's output width; tensors become float32 on the CPU.
+    """What training yields. D is the text width, O a layer's output width; tensors become float32 on the CPU.
 
     target_input (D,)         where the concept lives among text encodings
     embedding (D,)            the placeholder's word embedding

@@ -55,8 +55,8 @@ def _moment(text: str) -> str:
 
 
 def _webp(text: str) -> str:
-    picture = base64.b64decode(text, validate=True)
-    if max(webp_size(picture)) > LARGEST_THUMBNAIL_SIDE:
+    image = base64.b64decode(text, validate=True)
+    if max(webp_size(image)) > LARGEST_THUMBNAIL_SIDE:
         raise ValueError(f"has more than {LARGEST_THUMBNAIL_SIDE} pixels on a side")
     return text
 

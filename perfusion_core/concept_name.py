@@ -16,7 +16,7 @@ from perfusion_core.errors import ConceptError
 
 MAX_NAME_LENGTH = 40
 
-# Default_Ignorable_Code_Point: drawn as nothing, though some of them count as letters or marks. First, last.
+# Default_Ignorable_Code_Point: invisible, though some of them count as letters or marks. First, last.
 _UNSEEN = (
     (0x00AD, 0x00AD),
     (0x034F, 0x034F),
@@ -54,7 +54,7 @@ _TOGETHER = (
     {"LATIN", "CJK", "BOPOMOFO"},
 )
 
-# Small letters that are drawn like a Latin one in common fonts: Cyrillic, Greek, Armenian, and Latin itself.
+# Small letters that look like a Latin one in common fonts: Cyrillic, Greek, Armenian, and Latin itself.
 _LOOK_LIKE = (
     ("асԁеһіјкӏморԛѕтԝху", "acdehijklmopqstwxy"),
     ("αγικνορτυχωϲϳ", "ayikvoptuxwcj"),
@@ -103,7 +103,7 @@ def validate_name(text: str) -> str:
 
 
 def require_distinct(name: str, others: Iterable[str]) -> None:
-    """Raise ConceptError when `name` is drawn like one of `others` that it is not. All are canonical."""
+    """Raise ConceptError when `name` looks like another name in `others`. All are canonical."""
     looks = _looks(name)
     for other in others:
         if other != name and _looks(other) == looks:

@@ -147,7 +147,7 @@ def parse_json(content: bytes | str) -> dict[str, Any]:
 
 
 def shown(name: str) -> str:
-    """A stranger's text, quoted, shortened and without what could garble a message."""
+    """Foreign text, quoted, shortened and without characters that could garble a message."""
     return f"“{printable(name[:100])[:100]}”"
 
 

@@ -22,7 +22,7 @@ class ConceptError(PerfusionError):
 
 
 class PromptError(PerfusionError):
-    """A prompt cannot be drawn as it is written."""
+    """No image can be generated from a prompt as it is written."""
 
 
 class BaseModelError(PerfusionError):
@@ -30,7 +30,7 @@ class BaseModelError(PerfusionError):
 
 
 class TrainingError(PerfusionError):
-    """Teaching cannot start, or had to stop."""
+    """Training cannot start, or had to stop."""
 
 
 class LibraryError(PerfusionError):

@@ -117,7 +117,7 @@ def on_grey(image: Image.Image, mask: Mask) -> Image.Image:
 
 
 def pareto(points: Sequence[FrontPoint]) -> list[FrontPoint]:
-    """The points that no other point beats in both scores, from best text to best image."""
+    """The Pareto front: the points that no other exceeds in both scores, from best text to best image."""
     best: list[FrontPoint] = []
     for point in sorted(points, key=lambda p: (-p.text, -p.image)):
         if not best or point.image > best[-1].image:
@@ -139,7 +139,7 @@ def hypervolume(points: Sequence[FrontPoint], reference: tuple[float, float] = (
 
 
 def knee(points: Sequence[FrontPoint]) -> FrontPoint:
-    """The point of the front that gives up least: both scores scaled to 0..1 over the front, largest sum.
+    """The knee of the Pareto front: the point with the largest sum of both scores, each scaled to 0..1.
 
     That is the point farthest above the straight line between the front's ends. Of equals, the one whose
     lower score is higher. Raises `PerfusionError` without points.
@@ -162,7 +162,7 @@ def monotonicity(points: Sequence[FrontPoint]) -> tuple[float, float]:
     """How steadily a falling bias moves the image score up and the text score down.
 
     Each is a rank correlation (Kendall's tau) in [-1, 1]; 1 when every pair of points is in the expected
-    order, around 0 when the slider is dead.
+    order, around 0 when the bias has no consistent effect.
     """
     ordered = sorted(points, key=lambda p: -p.bias)
     if len(ordered) < 2:

@@ -1,5 +1,4 @@
-"""Every write to the disk goes through here: files whole or not at all, folders moved in one step. And how a
-file from anyone is opened.
+"""All writing to the disk, atomic for files and folders alike, and the opening of untrusted files.
 
 The functions that write raise PerfusionError, never OSError: a full disk, a read-only file system or a
 missing folder is the user's to solve, and the message says how.
@@ -23,7 +22,7 @@ from perfusion_core.errors import PerfusionError
 PRIVATE_FOLDER, PRIVATE_FILE = (
     0o700,
     0o600,
-)  # the data folder holds photos and prompts: nobody else's business
+)  # the data folder holds photos and prompts: private to the user
 _LEFTOVER_PREFIX, _LEFTOVER_SUFFIX = ".perfusion-", ".tmp"
 # A folder that cannot be fsynced (some network drives) is no reason to call a finished save failed.
 _FOLDER_SYNC_UNSUPPORTED = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EISDIR}

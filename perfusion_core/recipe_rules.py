@@ -1,4 +1,4 @@
-"""What each setting of a teaching may be. Held in one place, without torch, for whoever takes settings in:
+"""The valid range of each training setting. Held in one place, without torch, for all that take settings in:
 the form, the command line, the run's own folder, and concept files from anyone.
 """
 

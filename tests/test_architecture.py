@@ -1,4 +1,4 @@
-"""The rooms of the house: who may use whom, and what must stay light to import."""
+"""The layers: which package may import which, and what must stay light to import."""
 
 from __future__ import annotations
 

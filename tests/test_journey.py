@@ -1,9 +1,10 @@
 """The whole journey on the bundled model: photos, a concept, its front, an image and its repeat.
 
 What was measured for <midnight> (black-cat, 7 biases, 3 prompts, 4 seeds, 8 steps, on the bundled base): rank
-correlation along the slider 0.71 for the likeness, 1.00 for that of the subject alone, 0.90 for the prompt;
-likeness 0.043 at the prompt's end and 0.371 at the photos' (the word alone 0.054), of the subject alone 0.237
-and 0.757, alignment 0.730 and 0.193 (the word alone 0.714). The bars leave room for another machine.
+correlation along the slider 0.71 for the image similarity, 1.00 for that of the subject alone, 0.90 for the
+prompt; image similarity 0.043 at the prompt's end and 0.371 at the photos' (the word alone 0.054), of the
+subject alone 0.237 and 0.757, text similarity 0.730 and 0.193 (the word alone 0.714). The bars leave room for
+another machine.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def measured(taught: tuple[Any, Any, Any]) -> Any:
 
 
 def test_a_taught_concept_resembles_its_photos_more_than_the_word_for_it_does(measured: Any) -> None:
-    assert measured.points[-1].image > measured.untaught.image + LIKENESS_MARGIN
+    assert measured.points[-1].image > measured.untaught.image + IMAGE_MARGIN
 
 
 def test_a_taught_concept_still_follows_the_prompt(measured: Any) -> None:
@@ -59,9 +60,9 @@ def test_a_taught_concept_still_follows_the_prompt(measured: Any) -> None:
 
 
 def test_a_lower_bias_resembles_the_photos_more_and_follows_the_prompt_less(measured: Any) -> None:
-    likeness, alignment = measured.steadiness
-    assert likeness > STEADINESS
-    assert alignment > STEADINESS
+    image, text = measured.steadiness
+    assert image > STEADINESS
+    assert text > STEADINESS
     assert measured.subject_steadiness > STEADINESS
 
 
@@ -85,7 +86,7 @@ def test_an_image_is_repeated_bit_for_bit_from_its_file(taught: tuple[Any, Any, 
     assert repeat_image(library, loaded, images[1], tmp_path).paths[0].read_bytes() == images[1].read_bytes()
 
 
-LIKENESS_MARGIN = 0.1
+IMAGE_MARGIN = 0.1
 PROMPT_SHARE = 0.8
 STEADINESS = 0.6
 TRAVEL = 0.05

@@ -118,10 +118,10 @@ def evaluate(settings: Settings, options: argparse.Namespace) -> int:
         subject = f"  subject {found.subject[k]:.3f}" if found.subject is not None else ""
         print(f"bias {point.bias:.2f}{_scores(point)}{subject}{'  <- knee' if point == found.knee else ''}")
     print(f"untaught word{_scores(found.untaught)}")
-    likeness, alignment = found.steadiness
+    image, text = found.steadiness
     subject = "" if found.subject_steadiness is None else f", subject {found.subject_steadiness:.2f}"
     print(f"Hypervolume {found.hypervolume:.4f} above photos 0, prompt 0.")
-    print(f"Steadiness of the slider (1 at best): photos {likeness:.2f}{subject}, prompt {alignment:.2f}.")
+    print(f"Steadiness of the slider (1 at best): photos {image:.2f}{subject}, prompt {text:.2f}.")
     print(f"Drift of other prompts: {found.drift:.4f}.")
     if options.json:
         save_report(found, Path(options.json))

@@ -18,8 +18,8 @@ Removal = Literal["paper", "gated"]
 
 LOCKS: tuple[Lock, ...] = get_args(Lock)
 
-# Whatever a concept was taught with: measured on the bundled base with a taught dog, prompts without it drift
-# by 0.0004 of a pixel's range (0.0025 where they say "dog"), with the paper's removal by 0.004 (0.021).
+# Whatever a concept was trained with: measured on the bundled base with a trained dog, prompts without it
+# drift by 0.0004 of a pixel's range (0.0025 where they say "dog"), with the paper's removal by 0.004 (0.021).
 DEFAULT_REMOVAL: Removal = "gated"
 
 # The gate bias of a concept that carries no recommendation of its own.

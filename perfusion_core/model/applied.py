@@ -45,8 +45,8 @@ def applied(
 
     `biases` maps a concept's name to its gate bias, or to a list of one per image. What counts for an image
     is, in this order: a list given here, `<name:0.6>` in the prompt, a number given here, the concept's own.
-    `removal=None` is the gated one, whatever the concepts were taught with: it leaves prompts without them
-    alone. A number in the negative prompt sets the gate of the negative row alone.
+    `removal=None` is the gated one, whatever the concepts were trained with: it leaves prompts without them
+    unchanged. A number in the negative prompt sets the gate of the negative row alone.
 
     While it lasts, the denoiser takes only text that this pipeline has encoded: another pipeline on the same
     denoiser, or a prompt exchanged in a callback, raises PerfusionError instead of being read without the

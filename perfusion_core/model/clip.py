@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import CLIPModel, CLIPTokenizer
 
-from perfusion_core.model.image_processor import PictureReader, load_beside, reader_for
+from perfusion_core.model.image_processor import ImageReader, load_beside, reader_for
 from perfusion_core.model.quiet import quiet_libraries
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ _BATCH = 32
 class ClipScorer:
     """A CLIP model, its tokenizer and its image processor. `name` is stored with every score."""
 
-    def __init__(self, name: str, model: Any, tokenizer: Any, reader: PictureReader | None = None) -> None:
+    def __init__(self, name: str, model: Any, tokenizer: Any, reader: ImageReader | None = None) -> None:
         self.name = name
         self._model = model.eval().requires_grad_(False)
         self._tokenizer = tokenizer
-        self._reader = reader or PictureReader(int(model.config.vision_config.image_size), crop=True)
+        self._reader = reader or ImageReader(int(model.config.vision_config.image_size), crop=True)
 
     @torch.no_grad()
     def image_features(self, images: Sequence[Image.Image]) -> torch.Tensor:

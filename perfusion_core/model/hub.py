@@ -1,4 +1,4 @@
-"""Models on the Hugging Face hub: from its cache first, and asked for only where it answers."""
+"""Models on the Hugging Face hub: from its cache first, over the network only where the hub responds."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def hub_index(reference: str) -> Path:
         require_hub(reference)
     try:
         return index(cached=False)
-    except Exception as error:  # unknown, gated, cut off on the way: one advice fits all
+    except Exception as error:  # unknown, gated or interrupted: the same advice applies
         raise _not_here(reference, first_line(error)) from error
 
 

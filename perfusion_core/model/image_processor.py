@@ -23,7 +23,7 @@ CLIP_STD: Triple = (0.26862954, 0.26130258, 0.27577711)
 
 
 @dataclass(frozen=True)
-class PictureReader:
+class ImageReader:
     """Turns images into normalised pixels of one size.
 
     With `crop`, the shorter side is fitted and the middle kept, as CLIP was trained; without, the whole
@@ -52,7 +52,7 @@ class PictureReader:
         return image.resize(whole, Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
 
 
-def reader_for(model: Any, source: str, crop: bool) -> PictureReader:
+def reader_for(model: Any, source: str, crop: bool) -> ImageReader:
     """The reader of a saved vision model: size from its config, mean and deviation from its settings."""
     settings = _settings(source)
     mean, std = settings.get("image_mean", CLIP_MEAN), settings.get("image_std", CLIP_STD)
@@ -63,7 +63,7 @@ def reader_for(model: Any, source: str, crop: bool) -> PictureReader:
         size = int(asked["height"])
     elif not crop and isinstance(asked, int):
         size = asked
-    return PictureReader(size, crop, tuple(mean), tuple(std))
+    return ImageReader(size, crop, tuple(mean), tuple(std))
 
 
 def _settings(source: str) -> dict[str, Any]:
@@ -99,5 +99,5 @@ def load_beside(load: Any, source: str, purpose: str) -> Any:
         )
     try:
         return load(source, local_files_only=False)
-    except Exception as error:  # a hub that refuses, a broken download: one advice fits all
+    except Exception as error:  # a hub that refuses, a broken download: the same advice applies
         raise BaseModelError(f"{absent}. Look at the connection, or go on without it.") from error

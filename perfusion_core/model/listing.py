@@ -1,4 +1,4 @@
-"""Which base models are at hand. Reads names and small JSON files only; needs no torch."""
+"""Base models found on this machine. Reads names and small JSON files only; needs no torch."""
 
 from __future__ import annotations
 

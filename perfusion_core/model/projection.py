@@ -38,7 +38,7 @@ class EditableConcept(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class EditContext:
-    """What the edit does to the batch at hand, the same in every layer.
+    """What the edit does to the current batch, the same in every layer.
 
     `coefficients` cover every row of the batch as the denoiser sees it (negative rows first where guidance
     doubles it). `key_encoding` (B, T, D) is set under the global lock: all keys come from it, unedited.
@@ -108,7 +108,7 @@ class EditState:
         return found
 
     def forget(self) -> None:
-        """Let go of the tensor that was compared last."""
+        """Drop the reference to the tensor that was compared last."""
         self._seen = None
 
 
@@ -152,11 +152,11 @@ class EditedProjection(nn.Module):
 
     @property
     def context(self) -> EditContext | None:
-        """What the edit does to the batch at hand; None while it does nothing."""
+        """The context of the current batch; None while the edit is off."""
         return self._state.context
 
     def forget(self) -> None:
-        """Let go of the kept output."""
+        """Drop the cached output."""
         self._kept = None
         self.called = False
 

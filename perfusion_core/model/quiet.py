@@ -1,4 +1,4 @@
-"""Keep the libraries' own messages out of ours while a model loads."""
+"""Silence the libraries' own messages while a model loads."""
 
 from __future__ import annotations
 

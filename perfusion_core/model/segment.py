@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from transformers import CLIPSegForImageSegmentation, CLIPTokenizer
 
-from perfusion_core.model.image_processor import PictureReader, load_beside, reader_for
+from perfusion_core.model.image_processor import ImageReader, load_beside, reader_for
 from perfusion_core.model.quiet import quiet_libraries
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 DEFAULT_SEGMENTER = "CIDAS/clipseg-rd64-refined"
 # One wording may miss what another finds, so masks are averaged over several. The pocket model's segmenter
-# was taught with the bare word.
+# was trained with the bare word.
 TEMPLATES = ("{}", "a {}", "a photo of a {}", "a picture of the {}")
 _BARE = ("{}",)
 _BATCH = 8
@@ -32,13 +32,13 @@ class Segmenter:
         name: str,
         model: Any,
         tokenizer: Any,
-        reader: PictureReader | None = None,
+        reader: ImageReader | None = None,
         templates: Sequence[str] = TEMPLATES,
     ) -> None:
         self.name = name
         self._model = model.eval().requires_grad_(False)
         self._tokenizer = tokenizer
-        self._reader = reader or PictureReader(int(model.config.vision_config.image_size), crop=False)
+        self._reader = reader or ImageReader(int(model.config.vision_config.image_size), crop=False)
         self._templates = tuple(templates)
 
     def soft_masks(self, images: Sequence[Image.Image], superclass: str) -> list[np.ndarray[Any, Any]]:

@@ -67,7 +67,7 @@ def set_prediction_type(pipe: Any) -> None:
     """Find out whether a Stable Diffusion 2.x denoiser predicts noise or velocity; files do not say.
 
     At the last timestep an image is nearly pure noise: one that predicts noise gives its input back, one that
-    predicts velocity gives (minus) its idea of the image.
+    predicts velocity gives its negated estimate of the image.
     """
     unet = pipe.unet
     generator = torch.Generator().manual_seed(0)

@@ -26,9 +26,7 @@ _FOUND: WeakKeyDictionary[torch.nn.Module, dict[_Shape, bool]] = WeakKeyDictiona
 def images_together(
     base: Base, wanted: int, width: int, height: int, guided: bool, exact: bool = True
 ) -> int:
-    """The size of a batch, at least 1 and at most `wanted`, that fits the device and keeps images
-    independent.
-    """
+    """A batch size from 1 to `wanted` that fits the device and keeps images independent of each other."""
     # `exact=False` gives up that independence on a CPU, for images that are looked at or scored but never
     # repeated alone; the same call still makes the same images.
     kind = torch.device(base.device).type

@@ -46,9 +46,7 @@ class GeneratedImage:
 
 @dataclass(frozen=True)
 class Generation:
-    """What a call made. `stopped` says that it was asked to stop, and the images are those finished
-    before.
-    """
+    """What a call made; `stopped`: it was asked to stop, and `images` holds those finished before."""
 
     images: list[GeneratedImage]
     warnings: tuple[str, ...]
@@ -89,8 +87,7 @@ def front(
     on_step: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Generation:
-    """The same image along the gate bias of concept `name`: one image a bias, all from the same starting
-    noise.
+    """One image for each gate bias of concept `name`, all from the same initial noise.
 
     With a count above 1 every seed gets its whole row, one after the other: image `i * len(biases) + j` has
     seed i and bias j.
@@ -115,9 +112,7 @@ def grid(
     on_step: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Generation:
-    """The same image for every pair of two concepts' biases, row by row: the first concept's bias changes by
-    row.
-    """
+    """One image for every pair of two concepts' biases, row by row; each row has one bias of the first."""
     plan = make_plan(base, concepts, request)
     first, second = (used_name(plan, name) for name in names)
     if first == second:
@@ -129,7 +124,7 @@ def grid(
     return _render(base, plan, rows, covariance, on_step, should_stop)
 
 
-def draw(
+def generate_rows(
     base: Base,
     concepts: Mapping[str, Concept],
     request: GenerationRequest,
@@ -140,8 +135,7 @@ def draw(
     on_step: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Generation:
-    """One image a row, each with its own seed, biases and prompt; for validation and sweeps over many
-    prompts.
+    """One image for each of `rows`, with its own seed, biases and prompt; for validation and sweeps.
 
     `request` gives the rest, and its prompt has to name every concept that a row's prompt names. Without
     `exact`, images on a CPU may differ in their last bits from the same image made alone; that is faster.

@@ -1,8 +1,8 @@
-"""Operating points on the front between image and text similarity: the main slider, in numbers.
+"""Operating points on the Pareto front of image and text similarity: the main slider, in numbers.
 
-The gate bias of a concept decides how strongly a token has to resemble the concept before the concept acts
-on it. A high bias follows the prompt, a low one follows the photos. This file is free of torch, so that a
-form can be drawn before anything heavy is loaded.
+The gate bias of a concept decides how strongly a token has to resemble the concept before the concept acts on
+it. A high bias follows the prompt, a low one follows the photos. This file is free of torch, so that a form
+can be shown before anything heavy is loaded.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""The line of `Key: value` pairs in a picture's `parameters` text, as several tools write it.
+"""The line of `Key: value` pairs in an image's `parameters` text, as several tools write it.
 
     Steps: 28, Sampler: Euler a, Size: 512x768, Note: "a, b: c"
 
-The text comes from strangers, so the reader walks through it once and never goes back: its work grows with
-the length of the line and with nothing else. (A regular expression with a repeated part before the colon
-tries every start against every end.)
+The text is untrusted, so the reader goes through it once without backtracking: its work is linear in the
+length of the line. (A regular expression with a repeated part before the colon tries every start against
+every end.)
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """An image and how it was made, in one PNG.
 
-The `parameters` text chunk is the one other tools read: the prompt, the negative prompt, and a line of
-`Key: value` pairs. The last pair, `Perfusion recipe`, is a quoted JSON string with everything we need to make
-the same image again, so that a reader of either kind finds what it is looking for.
+The `parameters` text chunk is the one other tools read: the prompt, the negative prompt, and a line of `Key:
+value` pairs. The last pair, `Perfusion recipe`, is a quoted JSON string with everything we need to make the
+same image again, so that other tools and this program each find what they read.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _usable_name(name: str) -> str:
 
 
 # What a request may ask for, so that a recipe that is read can be asked for again. Whatever this program
-# draws lies inside: the request is checked by the same numbers before anything is drawn.
+# generates lies inside: requests are checked against the same bounds first.
 _Prompt = Annotated[
     str, Field(max_length=2 * LONGEST_PROMPT)
 ]  # written numbers may be longer than those typed
@@ -142,7 +142,7 @@ def png_bytes(image: Image.Image, recipe: ImageRecipe | None = None) -> bytes:
 
 
 def save_png(image: Image.Image, recipe: ImageRecipe | None, path: str | Path) -> Path:
-    """Write `image` to `path` atomically and return the path. The image is not re-encoded by anyone later."""
+    """Write `image` to `path` atomically and return the path. The image is never re-encoded later."""
     target = Path(path)
     write_atomic(target, png_bytes(image, recipe))
     return target

@@ -17,7 +17,7 @@ from perfusion_core.printable import printable
 
 LARGEST_SIDE = 16_384  # pixels
 LONGEST_TEXT = 256 * 1024  # bytes, as it stands in the file and inflated
-MOST_CHUNKS = 200_000  # at 8 KB each, as libpng writes them, more than the largest picture has
+MOST_CHUNKS = 200_000  # at 8 KB each, as libpng writes them, more than the largest image has
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -54,7 +54,7 @@ def _walk(file: BinaryIO, keyword: bytes) -> str | None:
         if number == 0:
             _check_size(file, kind, length)
         elif len(head) < 8 or kind == b"IEND":
-            break  # a picture cut short may still have had its text
+            break  # an image cut short may still have had its text
         elif kind in (b"tEXt", b"zTXt", b"iTXt"):
             text = _text(_keyword_and_data(file, kind, length, keyword), kind)
             found = found if text is None else text

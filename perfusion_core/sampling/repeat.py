@@ -1,4 +1,4 @@
-"""Making an image again from its recipe, or saying why it would not be the same."""
+"""Generating an image again from its recipe, or saying why it would differ."""
 
 from __future__ import annotations
 
@@ -39,9 +39,7 @@ def request_from(recipe: ImageRecipe) -> GenerationRequest:
 
 
 def differences(recipe: ImageRecipe, base: Base, concepts: Mapping[str, Concept]) -> list[str]:
-    """What here is not what the recipe's image was made with, in plain sentences; empty when it can be
-    repeated.
-    """
+    """What differs here from the recipe, in plain sentences; empty when the image can be repeated."""
     found: list[str] = []
     if recipe.base_fingerprint != base.fingerprint:
         same_name = "that of the image" if recipe.base == base.id else recipe.base
@@ -62,8 +60,9 @@ def differences(recipe: ImageRecipe, base: Base, concepts: Mapping[str, Concept]
 
 
 def repeat(base: Base, concepts: Mapping[str, Concept], recipe: ImageRecipe, **options: Any) -> Generation:
-    """Make a recipe's image again; bit-identical on CPU when `differences` finds none. `options` as in
-    `generate`.
+    """Generate a recipe's image again; bit-identical on a CPU when `differences` finds none.
+
+    `options` are those of `generate`.
     """
     made = generate(base, concepts, request_from(recipe), **options)
     images = [

@@ -26,7 +26,7 @@ SIDES = (64, 2048)
 @dataclass(frozen=True)
 class GenerationRequest:
     """Images to make. `None` means the base's own setting (guidance, scheduler, steps, size), the concept's
-    (temperature), or `edit.choices.DEFAULT_REMOVAL`, whatever the concept was taught with.
+    (temperature), or `edit.choices.DEFAULT_REMOVAL`, whatever the concept was trained with.
 
     Image k of `count` has seed `seed + k`. `biases` sets a concept's gate bias by name; a number in the
     prompt (`<name:0.6>`) goes before it, the concept's recommendation comes after it.

@@ -31,9 +31,7 @@ def check_password(password: str) -> str:
 
 
 def make_secret(password: str) -> str:
-    """A salted scrypt hash of `password`, as `salt:digest` in base64. Raises `PerfusionError` as
-    `check_password` does.
-    """
+    """A salted scrypt hash, `salt:digest` in base64. Raises `PerfusionError` as `check_password` does."""
     check_password(password)
     salt = os.urandom(16)
     return f"{_text(salt)}:{_text(_digest(password, salt))}"

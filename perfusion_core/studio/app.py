@@ -175,7 +175,7 @@ class Studio:
 
     @property
     def staging(self) -> Staging:
-        """What photos on their way to a teaching are checked and shown with."""
+        """What photos are checked and previewed with before training."""
         return Staging(
             self.settings.cache_folder / "staging", self.bases, lambda: self.load_base(segmenter=True)
         )

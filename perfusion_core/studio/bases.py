@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Missing:
-    """A part that could not be had, and why: the work goes on without it and says so."""
+    """A companion that could not be loaded, and why; work continues without it, with a warning."""
 
     reason: str
 
@@ -35,7 +35,7 @@ class LoadedBase:
 
     @property
     def memory(self) -> float | None:
-        """What teaching may take, in GB; None where no one said."""
+        """The device memory for training, in GB; None where it was not set."""
         return self.settings.memory
 
     @cached_property
@@ -64,7 +64,7 @@ class LoadedBase:
 
 
 class Bases:
-    """Keeps the base model loaded last, since one is what a device holds.
+    """Caches the base model loaded last: a device holds one.
 
     Only the owner of the device calls `get`: the worker's thread, or a command on its own. Screens use
     `borrow` and `current`, which never load anything.
@@ -79,8 +79,8 @@ class Bases:
     def get(self, reference: str | None = None) -> LoadedBase:
         """The base called `reference` (the settings' own by default), loaded when it is another than before.
 
-        The one before is let go first, as soon as nobody borrows it, so that two are never in memory.
-        Raises `BaseModelError`.
+        The previous one is released first, once nothing borrows it, so that two are never in memory. Raises
+        `BaseModelError`.
         """
         wanted = reference or self.settings.base
         with self._loading:

@@ -1,7 +1,7 @@
 """Base models by the name that an image's recipe gives, among those already here.
 
-An image may be a stranger's, and with it the name. So that name is only ever compared with names: it is never
-taken for a path, and nothing is looked up, opened or fetched by it.
+Images are untrusted, and so is the name in them: it is only compared with known names, never used as a path,
+and nothing is looked up, opened or fetched by it.
 """
 
 from __future__ import annotations

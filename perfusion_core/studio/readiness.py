@@ -1,4 +1,4 @@
-"""Loading the base model before anyone asks for an image, and what to say while it is not there."""
+"""Loading the base model in the background before the first request, and the state of that."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Where things are and which base model is used, and what a person chose in the app and finds again after a
-restart."""
+"""Settings: folders, base model and device, and the preferences kept from one start to the next."""
 
 from __future__ import annotations
 
@@ -25,8 +24,9 @@ LONGEST_PATH = 1000  # characters
 class Settings:
     """All of the program's surroundings. Folders are made when something is first written into them.
 
-    memory: what teaching on a Stable Diffusion base may take, in GB (see `Recipe.preset`); None for what the
-    graphics card has free. base_given: the base was named at the start, by an option or the environment.
+    memory: the device memory for training on a Stable Diffusion base, in GB (see `Recipe.preset`); None for
+    what the graphics card has free. base_given: the base was named at the start, by an option or the
+    environment.
     """
 
     home: Path
@@ -99,8 +99,8 @@ _Reference = Annotated[str, Field(max_length=1000)]
 class Preferences(BaseModel):
     """Empty or zero means: as the program was started.
 
-    base: the base model; models, outputs: folders; memory: what teaching may take, in GB; lan_user and
-    lan_secret: who may come in from other machines (see `access`), nobody when empty.
+    base: the base model; models, outputs: folders; memory: the device memory for training, in GB; lan_user
+    and lan_secret: the login for other machines (see `access`), none when empty.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
@@ -151,7 +151,7 @@ def chosen_folder(text: str, what: str) -> Path:
 
 
 def keep_private(settings: Settings) -> None:
-    """Let nobody but the user read what is in the data folder, also where an earlier version made it."""
+    """Make the data folder private to the user, also one that an earlier version made."""
     owned = ("library", "trash", "jobs", "cache", "outputs")
     modes = {**dict.fromkeys(owned, PRIVATE_FOLDER), PREFERENCES_FILE: PRIVATE_FILE}
     for name, mode in modes.items():

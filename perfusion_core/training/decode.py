@@ -1,4 +1,4 @@
-"""Bytes of an unknown file to one upright 8-bit sRGB picture, or a clear refusal.
+"""Bytes of an unknown file to one upright 8-bit sRGB image, or a clear refusal.
 
 Limits are judged from the header, before a single pixel is decoded, and only the formats named here are ever
 opened: Pillow's other decoders (EPS runs a program, for one) are never reached.
@@ -26,7 +26,7 @@ MIN_SIDE = 64
 MAX_ASPECT = 6.0
 ALPHA_COLOUR = "white"
 
-# First bytes of what people drop by mistake, so that the refusal can name it.
+# First bytes of files that are often dropped by mistake, so that the refusal can name them.
 _LOOKALIKES = (
     (b"%!PS", "an EPS or PostScript drawing"),
     (b"\xc5\xd0\xd3\xc6", "an EPS drawing"),
@@ -39,7 +39,7 @@ _LOOKALIKE_TEXT = ((b"<svg", "an SVG drawing"), (b"<!doctype html", "a web page"
 
 @dataclass(frozen=True)
 class Decoded:
-    """An upright RGB picture and what was done to it that its owner should know."""
+    """An upright RGB image and what was done to it that its owner should know."""
 
     image: Image.Image
     notes: tuple[str, ...]
@@ -48,7 +48,7 @@ class Decoded:
 def decode(data: bytes, name: str) -> Decoded:
     """Decode one photo.
 
-    `name` is only used in messages. Raises PhotoError when the bytes are not a whole picture in one of
+    `name` is only used in messages. Raises PhotoError when the bytes are not a whole image in one of
     FORMATS, or its size is outside the limits (decided from the header).
     """
     if not data:

@@ -15,7 +15,7 @@ Kind = Literal["start", "step", "preview", "score", "checkpoint", "stopped", "do
 
 
 class Stopped(Exception):  # noqa: N818 - not an error
-    """Raised by a `Score` or `Preview` that was asked to stop on its way: the teaching then stops there."""
+    """Raised by a `Score` or `Preview` that was asked to stop: training then stops there."""
 
 
 class ScoreLike(Protocol):
@@ -51,7 +51,7 @@ class Scored:
 
 @dataclass
 class History:
-    """What a screen needs to redraw a run: the loss of every step so far and every score."""
+    """What a screen needs to show a run: the loss of every step so far and every score."""
 
     losses: list[float] = field(default_factory=list[float])
     scores: list[Scored] = field(default_factory=list[Scored])

@@ -85,11 +85,11 @@ def encode_examples(base: Base, photos: Sequence[Photo], masks: Sequence[Any], r
 def draw(
     examples: Examples, recipe: Recipe, placeholder: str, timesteps: int, generator: torch.Generator
 ) -> Batch:
-    """Draw one optimizer step's batch; everything random in teaching comes from here, on the CPU.
+    """Draw one optimizer step's batch; all randomness of training comes from here, on the CPU.
 
-    Photos and templates come in shuffled rounds, so that each is seen about equally often, and timesteps
-    are stratified: every stretch of the schedule is in every batch, which quiets the loss of small batches
-    without favouring any.
+    Photos and templates come in shuffled rounds, so that each is seen about equally often, and timesteps are
+    stratified: every stretch of the schedule is in every batch, which reduces the variance of the loss
+    without weighting any timestep.
     """
     count = recipe.batch_size * recipe.accumulation
     chosen = _rounds(examples.photos, count, generator)

@@ -30,7 +30,7 @@ _LONGEST_SETTLING = 200
 
 @dataclass
 class Learned:
-    """Everything that teaching changes, in float32; a concept in the making, which `inject` takes as one.
+    """Everything that training changes, in float32; `inject` accepts it in place of a finished concept.
 
     embedding (D,) and values[path] (O,) are parameters, keys too when they are trained (else None: locked to
     superclass_encoding (D,)). target_input (D,) is i*, a running average that gets no gradient.
@@ -113,7 +113,7 @@ def begin(
     prompts: Sequence[str],
     recipe: Recipe,
 ) -> Learned:
-    """The start of a teaching: the concept is still its superclass.
+    """The state before the first step: the concept equals its superclass.
 
     The embedding is the superclass word's (the mean of its tokens), i* its encoding, every o* its
     projection, each a mean over `prompts`, the first batch's templates.

@@ -34,7 +34,7 @@ Source = str | os.PathLike[str] | bytes | tuple[str, bytes]  # a path, a folder,
 class Photo:
     """One checked photo.
 
-    image: the square RGB crop that is trained on; full: the whole upright picture (longest side <=
+    image: the square RGB crop that is trained on; full: the whole upright image (longest side <=
     MAX_SIDE); crop: where `image` lies in `full`; sha: sha256 of the upright pixels; warnings: whole
     sentences for the user.
     """
@@ -55,7 +55,7 @@ class Photo:
 def load_photos(sources: Sequence[Source] | Source) -> list[Photo]:
     """Check and decode photos given as paths, folders (all photos in them), bytes or (name, bytes).
 
-    The same picture twice is used once, with a warning on the one that stays. Raises PhotoError naming the
+    The same image twice is used once, with a warning on the one that stays. Raises PhotoError naming the
     photo, what is wrong with it and what to do; nothing is returned then.
     """
     if isinstance(sources, (str, bytes, os.PathLike)) or _is_named_bytes(sources):
@@ -101,7 +101,7 @@ def cropped(photo: Photo, box: Box) -> Photo:
 
 
 def square_box(size: tuple[int, int], centre: tuple[float, float] | None = None) -> Box:
-    """The largest square in a picture of `size` (width, height), as near to `centre` (x, y) as it fits."""
+    """The largest square in an image of `size` (width, height), as near to `centre` (x, y) as it fits."""
     width, height = size
     side = min(size)
     x, y = centre or (width / 2, height / 2)

@@ -1,4 +1,4 @@
-"""How a concept is taught: every setting in one frozen place, and presets by base model and memory."""
+"""How a concept is trained: all settings in one frozen dataclass, and presets by base model and memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TEMPLATES = (
     "a close photo of a {}",
     "a {}",
 )
-# With an article, as captions have it: without one the bundled base draws something else as often as not.
+# With an article, as captions have it: without one the bundled base often generates something else.
 VALIDATION_PROMPTS = (
     "a photo of a {}",
     "a photo of a {} on the beach",
@@ -56,18 +56,17 @@ class Description(Protocol):
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of one teaching.
+    """Settings of one training run.
 
     steps: optimizer steps; each sees `batch_size * accumulation` examples. value_rate, embedding_rate:
     learning rates of o*_V and of the word embedding; offset_rate: of a shift in encoding space that all
     layers' values share, 0 for none (see learned.py); warmup: steps over which all rise to that. clarity:
-    weight of keeping the concept's word apart from its neighbours, 0 for not at all (see clarity.py).
-    decay: what i* keeps of itself at an optimizer step. bias, temperature, removal: the gate while
-    training; inference_temperature: the gate's temperature stored for drawing. keys "trained" learns o*_K
-    too (the paper's ablation). resolution in pixels. flip: also learn from mirrored photos (off for
-    subjects whose sides differ). checkpoint_every: steps between checkpoints, each scored on
-    `validation_prompts` generated in `validation_steps` denoising steps at `validation_guidance` (None: the
-    base's own).
+    weight of keeping the concept's word apart from its neighbours, 0 for not at all (see clarity.py). decay:
+    what i* keeps of itself at an optimizer step. bias, temperature, removal: the gate while training;
+    inference_temperature: the gate's temperature stored for generation. keys "trained" learns o*_K too (the
+    paper's ablation). resolution in pixels. flip: also learn from mirrored photos (off for subjects whose
+    sides differ). checkpoint_every: steps between checkpoints, each scored on `validation_prompts` generated
+    in `validation_steps` denoising steps at `validation_guidance` (None: the base's own).
     """
 
     steps: int = 400
@@ -180,11 +179,11 @@ STABLE_DIFFUSION: dict[str, Any] = {
 }
 
 # For the bundled small model, measured on its held-out examples with its own CLIP. The values learn the
-# thing and the word stays near its superclass: its embedding is 0.025 in size, so at a rate of 0.003 it moved
-# by twice its own length and carried the likeness itself, and with every gate shut the picture was still
-# another one. Taught at the gate it is drawn with, since a lower bias opens tokens that a narrower gate never
-# let the values learn for. At 40 steps the colours and something of the shape have come over; at 80 the
-# subject falls into blocks.
+# subject and the word embedding stays near its superclass: its embedding is 0.025 in size, so at a rate of
+# 0.003 it moved by twice its own length and carried the subject's appearance itself, and the image changed
+# even with every gate shut. Trained with the gate that generation uses, since a lower bias opens tokens that
+# a narrower gate never let the values learn for. At 40 steps the colours and part of the shape are learned;
+# at 80 the subject falls into blocks.
 POCKET: dict[str, Any] = {
     "steps": 40,
     "batch_size": 8,

@@ -1,4 +1,4 @@
-"""A run's state on disk: all that the next step depends on.
+"""Checkpoints of a training run: all state that the next step depends on.
 
 So a resumed run ends where an unbroken one would have.
 """
@@ -38,7 +38,7 @@ _VERSION = 1
 
 @dataclass
 class RunState:
-    """A teaching in progress, with everything that changes from step to step.
+    """A training run in progress, with everything that changes from step to step.
 
     step: optimizer steps done; checked: the last step whose checkpoint was scored (-1: none); best: the
     chosen concept so far and its scores (None without a score).
@@ -63,7 +63,7 @@ class RunState:
     def keep_if_best(self, concept: Concept, scored: Scored) -> None:
         """Note a checkpoint's scores and choose it when its harmonic mean is the best so far.
 
-        The untaught start follows every prompt and resembles no photo: it is shown, never chosen.
+        The untrained start, the baseline, follows every prompt and resembles no photo: never chosen.
         """
         self.history.scores.append(scored)
         if scored.step > 0 and (self.best_scores is None or scored.harmonic > self.best_scores.harmonic):
@@ -145,14 +145,14 @@ def identity_of(
     recipe: Recipe,
 ) -> dict[str, str]:
     """What a run must share with the one it continues, each part as a digest."""
-    pictures = "".join(f"{photo.sha}{photo.crop}" for photo in photos)
-    drawn = b"".join(np.ascontiguousarray(mask, dtype=np.float32).tobytes() for mask in masks)
+    photo_digests = "".join(f"{photo.sha}{photo.crop}" for photo in photos)
+    mask_bytes = b"".join(np.ascontiguousarray(mask, dtype=np.float32).tobytes() for mask in masks)
     settings = json.dumps(recipe.to_dict(), sort_keys=True)
     parts = {
         "name": f"{name}\n{superclass}".encode(),
         "base": f"{base.fingerprint}\n{covariance.fingerprint}".encode(),
-        "photos": pictures.encode(),
-        "masks": drawn,
+        "photos": photo_digests.encode(),
+        "masks": mask_bytes,
         "recipe": settings.encode(),
     }
     return {what: hashlib.sha256(content).hexdigest() for what, content in parts.items()}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class NoiseSchedule:
     """The noise schedule the base was trained with, and what the base predicts under it.
 
-    Raises TrainingError for a kind of prediction that cannot be taught.
+    Raises TrainingError for a kind of prediction that training does not support.
     """
 
     def __init__(self, base: Base) -> None:

@@ -64,7 +64,7 @@ def train(
     resume: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[TrainEvent]:
-    """Teach a concept from photos and their soft masks (H, W), saying what happens as it happens.
+    """Train a concept on photos and their soft masks (H, W), yielding an event for whatever happens.
 
     Every `checkpoint_every` steps, at the start and at the end, `score` and `preview` are called with the
     concept so far and its step, and the state goes to `run_dir`; "done" carries the concept with the best
@@ -184,9 +184,7 @@ class _Run:
         return TrainEvent(kind, state.step, steps, loss, state.seconds, eta, **facts)
 
     def concept_so_far(self) -> Concept:
-        """What has been learned, with i* settled, so that what is scored is what is saved; the run keeps its
-        running average.
-        """
+        """The concept with i* converged, as it is scored and saved; the run keeps its running average."""
         learned = self.state.learned
         with torch.no_grad():
             every_prompt = [template.format(f"<{self.name}>") for template in self.recipe.templates]

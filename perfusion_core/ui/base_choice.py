@@ -62,7 +62,7 @@ def _absolute(reference: str) -> str:
 
 
 def made_for_another(studio: Studio, entry: LibraryEntry) -> str:
-    """A sentence for a concept that was taught on other weights than those in memory; empty for any other."""
+    """A sentence for a concept that was trained on other weights than those in memory; else empty."""
     base, facts = studio.base, entry.metadata
     if base is None or facts.base_fingerprint == base.fingerprint:
         return ""

@@ -1,6 +1,4 @@
-"""Reading the fields of a form. The browser's fields have limits of their own, but a request can be sent
-without a browser.
-"""
+"""Reading the fields of a form, with limits: a request can be sent without the browser's own."""
 
 from __future__ import annotations
 
@@ -25,8 +23,7 @@ def bounded(text: str | None, most: int, what: str) -> str:
 
 
 def read_seed(text: str | None) -> int:
-    """The seed in a text field; 0 when it is empty. Raises `PerfusionError` unless it is a whole number in
-    bounds.
+    """The seed in a text field; 0 when it is empty. Raises `PerfusionError` for anything but a valid seed.
 
     A text, since a number field in a browser rounds whole numbers over 2**53.
     """

@@ -7,7 +7,7 @@ from html import escape as _escape
 
 
 def escape(text: object) -> str:
-    """Text that may have come from anyone, safe inside HTML and its attributes."""
+    """Untrusted text, escaped for HTML and its attributes."""
     return _escape(str(text), quote=True)
 
 

@@ -1,4 +1,4 @@
-"""Following a job until it is over. The job goes on whether a page follows it or not."""
+"""Following a job until it is over. The job does not depend on being followed."""
 
 from __future__ import annotations
 

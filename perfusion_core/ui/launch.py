@@ -71,7 +71,7 @@ def launch(
         readiness = Readiness(studio, lambda line: print(line, flush=True))
         demo = _build(studio, readiness)
         address = _serve(demo, host, port, asked, space)
-        readiness.begin()  # only now: loading torch would hold up the first page
+        readiness.begin()  # after the server: loading torch would delay the first page
         print(f"Perfusion Studio is open at {address}  (Ctrl-C ends it)", flush=True)
         if browser and space is None:
             webbrowser.open(address)

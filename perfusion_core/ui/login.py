@@ -26,8 +26,7 @@ LARGEST_FILE = 4096  # bytes
 def credentials(
     auth: str | None, file: str | None = None, environment: Mapping[str, str] = os.environ
 ) -> tuple[str, str] | None:
-    """Name and password from `--auth`, else from the file of `--auth-file`, else from PERFUSION_AUTH; None
-    without any.
+    """Name and password from `--auth`, `--auth-file` or PERFUSION_AUTH, in that order; None without any.
 
     Raises `PerfusionError` naming the source that cannot be used.
     """
@@ -40,9 +39,7 @@ def credentials(
 
 
 def parse_auth(text: str, source: str) -> tuple[str, str]:
-    """`user:password` as a pair. Raises `PerfusionError` when one of the two is missing, or the password is
-    too short.
-    """
+    """`user:password` as a pair. Raises `PerfusionError` when one is missing or the password too short."""
     user, colon, password = text.partition(":")
     if not (colon and user.strip() and password.strip()):
         raise PerfusionError(f"{source} has to be user:password, for example anna:a-long-password.")

@@ -37,9 +37,7 @@ def point(
     biases: Mapping[str, float],
     positions: Mapping[str, float],
 ) -> Updates:
-    """The prompt, seed and gate biases of one image of a front or a grid; `positions` are the sliders as they
-    stand now.
-    """
+    """The prompt, seed and gate biases of one image of a front or a grid; `positions`: the sliders now."""
     moved = {name: round(100 * bias_to_slider(bias, lock)) for name, bias in biases.items()}
     return {
         **_opened(create, rooms),
@@ -62,5 +60,5 @@ def restored(create: CreateRoom, rooms: gr.Tabs, form: RestoredForm) -> Updates:
 
 
 def _opened(create: CreateRoom, rooms: gr.Tabs) -> Updates:
-    """Create in front, with its sliders drawn anew."""
+    """Select Create, with its sliders rebuilt."""
     return {rooms: gr.Tabs(selected="create"), create.applied: time.time()}

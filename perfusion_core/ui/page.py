@@ -9,7 +9,7 @@ import gradio as gr
 from perfusion_core.ui import sidebar
 from perfusion_core.ui.create import attribution_maps, concept_sliders, images, prompt, recent_images
 from perfusion_core.ui.create import room as create
-from perfusion_core.ui.explore import draw_front
+from perfusion_core.ui.explore import generate_front
 from perfusion_core.ui.explore import room as explore
 from perfusion_core.ui.info import room as info
 from perfusion_core.ui.library import actions
@@ -59,7 +59,7 @@ def build_page(studio: Studio, served: Served, readiness: Readiness) -> gr.Block
         form.listen(teach_room, studio, served)
         progress_events.listen(teach_room.progress, create_room, rooms, studio, served, demo)
         actions.listen(library_room, create_room, teach_room, rooms, studio, served, library_tab, demo)
-        draw_front.listen(explore_room, create_room, rooms, studio, served, explore_tab, demo)
+        generate_front.listen(explore_room, create_room, rooms, studio, served, explore_tab, demo)
         info.listen(info_room, create_room, rooms, studio, served)
         saved_settings.listen(settings_room, studio, demo)
         sidebar.listen(sidebar_part, studio, readiness, demo)

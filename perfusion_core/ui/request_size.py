@@ -1,4 +1,5 @@
-"""How large a request may be. Fields in the browser have limits too, but anyone can send a request by hand.
+"""How large a request may be. Fields in the browser have limits too, but a request can be sent without a
+browser.
 
 A request that only carries text is read whole before Gradio sees it, so that one that is too large is
 refused before anything of it is parsed, queued or kept.

@@ -1,5 +1,4 @@
-"""Which requests are answered: this machine's by default, the local network's only with a password, other
-sites' never.
+"""Which requests are answered: this machine's, the local network's with a password, other sites' never.
 
 A page on another site can make a browser send requests here. Three checks stop it: the `Host` header has to
 name this machine (DNS rebinding), a request that changes something has to come from a page of this app

@@ -1,7 +1,7 @@
-"""Pictures and exports for the browser, as copies in the one folder it may read from.
+"""Images and exports for the browser, as copies in the one folder it may read from.
 
 Gradio serves what lies in its upload folder and nothing else (`allowed_paths` stays empty). What is to be
-shown is copied there byte for byte, so a downloaded picture is the saved file with its recipe, and the data
+shown is copied there byte for byte, so a downloaded image is the saved file with its recipe, and the data
 folder itself is never served.
 """
 

@@ -1,6 +1,4 @@
-"""Beside the rooms: the base model and its choice, the machine, and the queue with a way to stop or resume
-each job.
-"""
+"""The sidebar: the base model and its choice, the machine, and the job queue with Stop and Resume."""
 
 from __future__ import annotations
 

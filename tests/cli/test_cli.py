@@ -40,9 +40,9 @@ def base(tiny_folder: Path, tiny_covariance: Any, monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture
 def photo(tmp_path: Path) -> str:
-    picture = Image.new("RGB", (80, 80), "lightblue")
-    ImageDraw.Draw(picture).ellipse((20, 20, 60, 60), fill="brown")
-    picture.save(tmp_path / "dog.png")
+    image = Image.new("RGB", (80, 80), "lightblue")
+    ImageDraw.Draw(image).ellipse((20, 20, 60, 60), fill="brown")
+    image.save(tmp_path / "dog.png")
     return str(tmp_path / "dog.png")
 
 

@@ -114,7 +114,7 @@ def test_a_single_layer_keeps_its_path(make_concept: Make) -> None:
     assert list(concept_from_bytes(concept_bytes(one)).values) == ["a.b.attn2"]
 
 
-def test_the_hash_follows_what_makes_the_picture_and_nothing_else(make_concept: Make) -> None:
+def test_the_hash_follows_what_makes_the_image_and_nothing_else(make_concept: Make) -> None:
     concept = make_concept()
     renamed = concept.with_metadata(name="rex", notes="mine", scores={"image": 0.1}, bias={"local": 0.5})
     assert renamed.content_hash == concept.content_hash

@@ -1,4 +1,4 @@
-"""The picture inside a concept file, which may be anyone's."""
+"""The image inside a concept file, which may be anyone's."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def test_the_size_is_read_from_the_header_of_each_kind(kind: str) -> None:
 
 
 @pytest.mark.parametrize("size", [(16_383, 16_383), (16_383, 1), (1, 1025)])
-def test_a_huge_picture_is_refused_by_its_header(
+def test_a_huge_image_is_refused_by_its_header(
     make_metadata: Callable[..., ConceptMetadata], size: tuple[int, int]
 ) -> None:
-    picture = bytearray(webp(lossless=True))
+    image = bytearray(webp(lossless=True))
     bits = (size[0] - 1) | (size[1] - 1) << 14
-    picture[21:25] = (bits | int.from_bytes(picture[21:25], "little") & 0xF0000000).to_bytes(4, "little")
-    text = base64.b64encode(picture).decode()
+    image[21:25] = (bits | int.from_bytes(image[21:25], "little") & 0xF0000000).to_bytes(4, "little")
+    text = base64.b64encode(image).decode()
     tracemalloc.start()
     with pytest.raises(ConceptError, match=r"thumbnail.*1024"):
         make_metadata(thumbnail=text)
@@ -53,14 +53,14 @@ def test_a_huge_picture_is_refused_by_its_header(
 
 
 @pytest.mark.parametrize("cut", [0, 3, 11, 19, 29])
-def test_a_header_cut_short_is_no_picture(cut: int) -> None:
+def test_a_header_cut_short_is_no_image(cut: int) -> None:
     with pytest.raises(ValueError, match="not a WebP picture"):
         webp_size(webp()[:cut])
 
 
-def test_a_picture_damaged_behind_its_header_is_left_out() -> None:
+def test_an_image_damaged_behind_its_header_is_left_out() -> None:
     for k in range(30, len(webp()), 3):
-        picture = bytearray(webp())
-        picture[k] ^= 0xFF
-        from_embedded(base64.b64encode(picture).decode())  # a picture, or None
+        image = bytearray(webp())
+        image[k] ^= 0xFF
+        from_embedded(base64.b64encode(image).decode())  # an image, or None
     assert from_embedded(base64.b64encode(webp()[:35]).decode()) is None

@@ -14,7 +14,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from perfusion_core.errors import BaseModelError
 from perfusion_core.model import clip
 from perfusion_core.model.clip import ClipScorer, load_scorer
-from perfusion_core.model.image_processor import PictureReader
+from perfusion_core.model.image_processor import ImageReader
 from tests.tiny_model import tiny_tokenizer
 
 
@@ -74,22 +74,22 @@ def test_a_text_past_the_limit_is_cut() -> None:
 def test_pixels_are_those_of_clips_own_reader() -> None:
     image = noise((64, 64))
     theirs = CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=32)(image, return_tensors="pt")
-    ours = PictureReader(32, crop=True)([image])
+    ours = ImageReader(32, crop=True)([image])
     torch.testing.assert_close(ours, theirs["pixel_values"], atol=1e-4, rtol=1e-4)
 
 
-def test_an_oblong_picture_keeps_its_middle_or_is_pressed_into_the_square() -> None:
+def test_an_oblong_image_keeps_its_middle_or_is_pressed_into_the_square() -> None:
     image = Image.new("RGB", (90, 30), "black")
     image.paste((255, 255, 255), (30, 0, 60, 30))
-    middle = PictureReader(16, crop=True, mean=(0, 0, 0), std=(1, 1, 1))([image])
-    whole = PictureReader(16, crop=False, mean=(0, 0, 0), std=(1, 1, 1))([image])
+    middle = ImageReader(16, crop=True, mean=(0, 0, 0), std=(1, 1, 1))([image])
+    whole = ImageReader(16, crop=False, mean=(0, 0, 0), std=(1, 1, 1))([image])
     assert middle.min() > 0.9
     assert whole[0, :, :, 0].max() < 0.1
     assert 0.25 < whole.mean() < 0.4
 
 
-def test_pictures_without_colour_are_read() -> None:
-    assert PictureReader(8, crop=True)([noise().convert("L"), noise().convert("RGBA")]).shape == (2, 3, 8, 8)
+def test_images_without_colour_are_read() -> None:
+    assert ImageReader(8, crop=True)([noise().convert("L"), noise().convert("RGBA")]).shape == (2, 3, 8, 8)
 
 
 def test_a_base_brings_its_own_scorer(tmp_path: Path) -> None:

@@ -36,35 +36,35 @@ def tiny_segmenter(templates: tuple[str, ...] = ("{}",)) -> Segmenter:
         return Segmenter("tiny", CLIPSegForImageSegmentation(config), tokenizer, templates=templates)
 
 
-def picture(size: tuple[int, int], seed: int = 0) -> Image.Image:
+def image(size: tuple[int, int], seed: int = 0) -> Image.Image:
     pixels = np.random.default_rng(seed).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
     return Image.fromarray(pixels)
 
 
-def test_masks_have_their_pictures_sizes_and_lie_between_none_and_one() -> None:
-    masks = tiny_segmenter().soft_masks([picture((64, 48)), picture((20, 20))], "dog")
+def test_masks_have_their_images_sizes_and_lie_between_none_and_one() -> None:
+    masks = tiny_segmenter().soft_masks([image((64, 48)), image((20, 20))], "dog")
     assert [mask.shape for mask in masks] == [(48, 64), (20, 20)]
     assert all(mask.dtype == np.float32 and 0 <= mask.min() <= mask.max() <= 1 for mask in masks)
 
 
 def test_a_mask_depends_on_the_word() -> None:
     segmenter = tiny_segmenter()
-    (dog,), (cup,) = (segmenter.soft_masks([picture((32, 32))], word) for word in ("dog", "cup"))
+    (dog,), (cup,) = (segmenter.soft_masks([image((32, 32))], word) for word in ("dog", "cup"))
     assert not np.allclose(dog, cup, atol=1e-6)
 
 
-def test_one_picture_gives_the_same_mask_alone_and_among_others() -> None:
-    pictures = [picture((32, 32), seed) for seed in range(9)]  # more than one batch
+def test_one_image_gives_the_same_mask_alone_and_among_others() -> None:
+    images = [image((32, 32), seed) for seed in range(9)]  # more than one batch
     segmenter = tiny_segmenter()
-    together = segmenter.soft_masks(pictures, "dog")
+    together = segmenter.soft_masks(images, "dog")
     assert len(together) == 9
-    np.testing.assert_allclose(together[8], segmenter.soft_masks(pictures[8:], "dog")[0], atol=1e-5)
+    np.testing.assert_allclose(together[8], segmenter.soft_masks(images[8:], "dog")[0], atol=1e-5)
 
 
 def test_masks_are_averaged_over_wordings() -> None:
     wordings = ("{}", "a photo of a {}")
-    (both,) = tiny_segmenter(wordings).soft_masks([picture((32, 32))], "dog")
-    alone = [tiny_segmenter((wording,)).soft_masks([picture((32, 32))], "dog")[0] for wording in wordings]
+    (both,) = tiny_segmenter(wordings).soft_masks([image((32, 32))], "dog")
+    alone = [tiny_segmenter((wording,)).soft_masks([image((32, 32))], "dog")[0] for wording in wordings]
     assert not np.allclose(alone[0], alone[1], atol=1e-6)
     np.testing.assert_allclose(both, (alone[0] + alone[1]) / 2, atol=1e-6)
 
@@ -75,11 +75,11 @@ def test_a_base_brings_its_own_segmenter(tmp_path: Path) -> None:
     made._tokenizer.save_pretrained(tmp_path / "mask")
     loaded = load_segmenter(SimpleNamespace(folder=tmp_path, id="pocket"))
     assert loaded.name == "pocket masks"
-    expected = made.soft_masks([picture((32, 32))], "dog")[0]
-    np.testing.assert_allclose(loaded.soft_masks([picture((32, 32))], "dog")[0], expected, atol=1e-5)
+    expected = made.soft_masks([image((32, 32))], "dog")[0]
+    np.testing.assert_allclose(loaded.soft_masks([image((32, 32))], "dog")[0], expected, atol=1e-5)
 
 
-def test_a_segmenters_own_picture_settings_count(tmp_path: Path) -> None:
+def test_a_segmenters_own_image_settings_count(tmp_path: Path) -> None:
     made = tiny_segmenter()
     made._model.save_pretrained(tmp_path)
     made._tokenizer.save_pretrained(tmp_path)
@@ -91,7 +91,7 @@ def test_a_segmenters_own_picture_settings_count(tmp_path: Path) -> None:
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings), "utf-8")
     loaded = load_segmenter(source=tmp_path)
     assert (loaded._reader.size, loaded._reader.mean, loaded._reader.std) == (48, (0.5,) * 3, (0.2,) * 3)
-    assert loaded.soft_masks([picture((30, 40))], "dog")[0].shape == (40, 30)
+    assert loaded.soft_masks([image((30, 40))], "dog")[0].shape == (40, 30)
 
 
 def test_an_absent_segmenter_says_that_one_can_go_on(monkeypatch: pytest.MonkeyPatch) -> None:

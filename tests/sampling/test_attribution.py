@@ -18,7 +18,7 @@ def _made(base: Any, concepts: dict[str, Any], covariance: Any, **changes: Any) 
     return generate(base, concepts, request, covariance=covariance).images[0]
 
 
-def test_every_concept_of_a_picture_gets_a_map_of_the_latents_size(
+def test_every_concept_of_an_image_gets_a_map_of_the_latents_size(
     tiny_base: Any, make_concept: Any, tiny_covariance: torch.Tensor
 ) -> None:
     covariance = CovarianceStats(tiny_covariance, "tiny", 1.0)
@@ -32,7 +32,7 @@ def test_every_concept_of_a_picture_gets_a_map_of_the_latents_size(
         assert float(values.min()) >= 0.0
 
 
-def test_a_picture_that_is_looked_at_has_the_bits_it_has_otherwise(
+def test_an_image_that_is_looked_at_has_the_bits_it_has_otherwise(
     tiny_base: Any, make_concept: Any, tiny_covariance: torch.Tensor
 ) -> None:
     covariance = CovarianceStats(tiny_covariance, "tiny", 1.0)

@@ -11,7 +11,7 @@ from PIL import Image
 from perfusion_core.errors import PerfusionError, PromptError
 from perfusion_core.model.base import Base
 from perfusion_core.model.schedulers import make_scheduler
-from perfusion_core.sampling.generator import draw, front, generate, grid
+from perfusion_core.sampling.generator import front, generate, generate_rows, grid
 from perfusion_core.sampling.repeat import repeat
 from perfusion_core.sampling.request import GenerationRequest, Row
 
@@ -263,7 +263,7 @@ def test_rows_with_prompts_of_their_own_show_what_single_images_show(tiny_base, 
         Row(8, {"biscuit": 0.5}, "a <biscuit> in the snow"),
         Row(7, {}, "sketch of <biscuit>"),
     ]
-    made = draw(tiny_base, concepts, ask(negative_prompt="red"), rows, covariance=covariance).images
+    made = generate_rows(tiny_base, concepts, ask(negative_prompt="red"), rows, covariance=covariance).images
     assert [m.recipe.prompt for m in made] == [PROMPT, "a <biscuit> in the snow", "sketch of <biscuit>"]
     assert [len(m.recipe.concepts) for m in made] == [1, 1, 1]
     for image in made:
@@ -274,7 +274,7 @@ def test_rows_with_prompts_of_their_own_show_what_single_images_show(tiny_base, 
 
 def test_a_row_may_not_name_a_concept_that_the_request_does_not(tiny_base, concepts, covariance) -> None:
     with pytest.raises(PromptError, match="<mug>"):
-        draw(tiny_base, concepts, ask(), [Row(1, {}, "a <mug>")], covariance=covariance)
+        generate_rows(tiny_base, concepts, ask(), [Row(1, {}, "a <mug>")], covariance=covariance)
 
 
 def test_a_concept_named_in_the_negative_prompt_alone_takes_part_and_is_in_the_recipe(

@@ -45,21 +45,21 @@ def recipe(**changes: object) -> ImageRecipe:
     return ImageRecipe(**{**fields, **changes})  # type: ignore[arg-type]
 
 
-def picture() -> Image.Image:
+def image() -> Image.Image:
     return Image.linear_gradient("L").convert("RGB").resize((16, 12))
 
 
 def foreign(path: Path, text: str, chunk: str = CHUNK) -> Path:
     info = PngInfo()
     info.add_text(chunk, text)
-    picture().save(path, pnginfo=info)
+    image().save(path, pnginfo=info)
     return path
 
 
 def test_a_recipe_comes_back_exactly_and_the_pixels_too(tmp_path: Path) -> None:
-    path = save_png(picture(), recipe(), tmp_path / "image.png")
+    path = save_png(image(), recipe(), tmp_path / "image.png")
     assert read_recipe(path) == recipe()
-    assert Image.open(path).tobytes() == picture().tobytes()
+    assert Image.open(path).tobytes() == image().tobytes()
 
 
 @given(prompt=st.text(min_size=1, max_size=200), negative=st.text(max_size=80))
@@ -69,7 +69,7 @@ def test_any_prompt_survives(tmp_path_factory: pytest.TempPathFactory, prompt: s
         prompt=prompt.encode("utf-8", "ignore").decode(),
         negative_prompt=negative.encode("utf-8", "ignore").decode(),
     )
-    save_png(picture(), cleaned, path)
+    save_png(image(), cleaned, path)
     assert read_recipe(path) == cleaned
 
 
@@ -84,7 +84,7 @@ def test_other_tools_find_their_lines_in_it() -> None:
 
 
 def test_placeholders_keep_their_brackets(tmp_path: Path) -> None:
-    save_png(picture(), recipe(), tmp_path / "image.png")
+    save_png(image(), recipe(), tmp_path / "image.png")
     assert "<biscuit>" in Image.open(tmp_path / "image.png").info[CHUNK]
 
 
@@ -162,7 +162,7 @@ def test_damaged_recipes_are_refused_with_the_reason(tmp_path: Path, text: str, 
 
 
 def test_a_png_without_a_recipe_says_so(tmp_path: Path) -> None:
-    (tmp_path / "plain.png").write_bytes(png_bytes(picture()))
+    (tmp_path / "plain.png").write_bytes(png_bytes(image()))
     with pytest.raises(PerfusionError, match=r"plain\.png carries no recipe"):
         read_recipe(tmp_path / "plain.png")
 
@@ -175,7 +175,7 @@ def test_what_is_no_png_is_refused(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_truncated_png_is_read_or_refused_but_never_crashes(tmp_path: Path) -> None:
-    whole = png_bytes(picture(), recipe())
+    whole = png_bytes(image(), recipe())
     path = tmp_path / "cut.png"
     refusals: list[str] = []
     for length in range(0, len(whole), 37):
@@ -189,7 +189,7 @@ def test_a_truncated_png_is_read_or_refused_but_never_crashes(tmp_path: Path) ->
 
 
 def test_a_missing_file_and_a_jpeg_are_refused(tmp_path: Path) -> None:
-    picture().save(tmp_path / "photo.png", format="JPEG")
+    image().save(tmp_path / "photo.png", format="JPEG")
     for name in ("photo.png", "nowhere.png"):
         with pytest.raises(PerfusionError, match=name):
             read_recipe(tmp_path / name)
@@ -199,10 +199,10 @@ def test_a_missing_file_and_a_jpeg_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [(13_312, 13_312), (16_384, 16_384), (16_385, 1), (1, 2**31)])
 @pytest.mark.parametrize("with_recipe", [True, False])
-def test_a_huge_picture_is_judged_without_its_pixels(
+def test_a_huge_image_is_judged_without_its_pixels(
     tmp_path: Path, size: tuple[int, int], with_recipe: bool
 ) -> None:
-    content = bytearray(png_bytes(picture(), recipe() if with_recipe else None))
+    content = bytearray(png_bytes(image(), recipe() if with_recipe else None))
     content[16:24] = size[0].to_bytes(4, "big") + size[1].to_bytes(4, "big")
     path = tmp_path / "huge.png"
     path.write_bytes(content)
@@ -225,7 +225,7 @@ def test_the_text_is_found_in_each_of_its_forms_and_after_the_pixels_too(
     info = PngInfo()
     add = info.add_itxt if international else info.add_text
     add(CHUNK, "a castle\nSteps: 28, Seed: 7", zip=packed)
-    picture().save(tmp_path / "before.png", pnginfo=info)
+    image().save(tmp_path / "before.png", pnginfo=info)
     content = (tmp_path / "before.png").read_bytes()
     kind = b"iTXt" if international else b"zTXt" if packed else b"tEXt"
     start = content.index(kind) - 4
@@ -239,7 +239,7 @@ def test_the_text_is_found_in_each_of_its_forms_and_after_the_pixels_too(
 def test_a_text_that_inflates_without_end_is_not_inflated(tmp_path: Path) -> None:
     info = PngInfo()
     info.add_text(CHUNK, "x" * 50_000_000, zip=True)
-    picture().save(tmp_path / "bomb.png", pnginfo=info)
+    image().save(tmp_path / "bomb.png", pnginfo=info)
     tracemalloc.start()
     with pytest.raises(PerfusionError, match=r"bomb\.png .*too long"):
         read_any_recipe(tmp_path / "bomb.png")

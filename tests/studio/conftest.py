@@ -31,7 +31,7 @@ class PixelScorer:
 
 
 class MiddleSegmenter:
-    """Sees the subject in the middle half of every picture."""
+    """Sees the subject in the middle half of every image."""
 
     def soft_masks(self, images: list[Image.Image], superclass: str) -> list[np.ndarray]:
         masks = []
@@ -65,8 +65,8 @@ def loaded(tiny_base: Any, tiny_covariance: torch.Tensor, settings: Settings) ->
 def photos(tmp_path: Path) -> list[Path]:
     paths = []
     for k, colour in enumerate(("brown", "orange")):
-        picture = Image.new("RGB", (96, 80), "lightblue")
-        ImageDraw.Draw(picture).ellipse((24, 20, 72 + k, 60), fill=colour)
+        image = Image.new("RGB", (96, 80), "lightblue")
+        ImageDraw.Draw(image).ellipse((24, 20, 72 + k, 60), fill=colour)
         paths.append(tmp_path / f"photo {k}.png")
-        picture.save(paths[-1])
+        image.save(paths[-1])
     return paths

@@ -29,14 +29,14 @@ class Statistics:
 
 
 @dataclass
-class Opinion:
+class FixedScores:
     image: float
     text: float
 
 
 @dataclass
-class Lesson:
-    """`lesson.run(...)` teaches and returns all events."""
+class TrainingSetup:
+    """`setup.run(...)` trains and returns all events."""
 
     base: Any
     statistics: Statistics
@@ -68,7 +68,7 @@ class Lesson:
         return self.run(**options)[-1].concept
 
 
-def pictures(count: int) -> list[Photo]:
+def images(count: int) -> list[Photo]:
     """Bright discs, each elsewhere, on plain grounds."""
     files: list[tuple[str, bytes]] = []
     y, x = np.mgrid[0:64, 0:64]
@@ -83,8 +83,8 @@ def pictures(count: int) -> list[Photo]:
 
 
 @pytest.fixture
-def lesson(tiny_base: Any, tiny_covariance: torch.Tensor, tmp_path: Path) -> Lesson:
-    photos = pictures(2)
+def setup(tiny_base: Any, tiny_covariance: torch.Tensor, tmp_path: Path) -> TrainingSetup:
+    photos = images(2)
     recipe = Recipe.preset(
         tiny_base.description,
         steps=6,
@@ -94,14 +94,14 @@ def lesson(tiny_base: Any, tiny_covariance: torch.Tensor, tmp_path: Path) -> Les
         validation_prompts=("a photo of {}",),
     )
     masks = [np.ones((64, 64), dtype=np.float32)] * 2
-    return Lesson(tiny_base, Statistics(tiny_covariance), photos, masks, recipe, tmp_path / "run")
+    return TrainingSetup(tiny_base, Statistics(tiny_covariance), photos, masks, recipe, tmp_path / "run")
 
 
 @pytest.fixture
-def make_pictures() -> Callable[[int], list[Photo]]:
-    return pictures
+def make_images() -> Callable[[int], list[Photo]]:
+    return images
 
 
 @pytest.fixture
-def opinion() -> Callable[[float, float], Opinion]:
-    return Opinion
+def fixed_scores() -> Callable[[float, float], FixedScores]:
+    return FixedScores

@@ -12,21 +12,21 @@ from perfusion_core.training.clarity import CONTEXTS, CONTEXTS_A_STEP, clarity_l
 PROMPTS = ("a sketch of <biscuit> on the table", "pixel art of <biscuit>", "a cat and my <biscuit> in space")
 
 
-def unclear(lesson: Any, concept: Any) -> float:
-    encoded = PromptEncoder(lesson.base).encode(PROMPTS, {"biscuit": concept}, superclass=False)
-    return float(clarity_loss(encoded, "biscuit", concept.target_input, lesson.statistics.inverse))
+def unclear(setup: Any, concept: Any) -> float:
+    encoded = PromptEncoder(setup.base).encode(PROMPTS, {"biscuit": concept}, superclass=False)
+    return float(clarity_loss(encoded, "biscuit", concept.target_input, setup.statistics.inverse))
 
 
-def test_a_clear_word_is_learned_where_it_is_asked_for(lesson: Any) -> None:
+def test_a_clear_word_is_learned_where_it_is_asked_for(setup: Any) -> None:
     # As in a trained small encoder, words are no larger than positions, so that contexts matter.
-    lesson.base.text_encoder.get_input_embeddings().weight.data.mul_(0.05)
-    recipe = lesson.recipe.changed(steps=20, checkpoint_every=20, embedding_rate=0.05)
-    plain = lesson.learn(recipe=recipe)
-    clear = lesson.learn(recipe=recipe.changed(clarity=1.0))
-    assert unclear(lesson, clear) < 0.6 * unclear(lesson, plain)
+    setup.base.text_encoder.get_input_embeddings().weight.data.mul_(0.05)
+    recipe = setup.recipe.changed(steps=20, checkpoint_every=20, embedding_rate=0.05)
+    plain = setup.learn(recipe=recipe)
+    clear = setup.learn(recipe=recipe.changed(clarity=1.0))
+    assert unclear(setup, clear) < 0.6 * unclear(setup, plain)
 
 
-def test_the_loss_wants_one_token_to_stand_out(lesson: Any) -> None:
+def test_the_loss_wants_one_token_to_stand_out(setup: Any) -> None:
     class Encoded:
         positions = ({"biscuit": [2]},)
         encoding = torch.zeros(1, 8, 32)
@@ -34,7 +34,7 @@ def test_the_loss_wants_one_token_to_stand_out(lesson: Any) -> None:
     def loss() -> float:
         return float(clarity_loss(Encoded(), "biscuit", target, inverse))  # type: ignore[arg-type]
 
-    target, inverse = torch.ones(32), lesson.statistics.inverse
+    target, inverse = torch.ones(32), setup.statistics.inverse
     assert loss() == 1
     Encoded.encoding[0, 2] = target
     assert loss() < 1e-8
@@ -54,9 +54,9 @@ def test_contexts_are_drawn_without_repeats_and_hold_the_concept() -> None:
     assert len(set(CONTEXTS)) == len(CONTEXTS)
 
 
-def test_resuming_is_exact_with_clarity_too(lesson: Any) -> None:
-    lesson.recipe = lesson.recipe.changed(clarity=0.5)
-    whole = lesson.learn(run_dir=lesson.folder / "whole")
+def test_resuming_is_exact_with_clarity_too(setup: Any) -> None:
+    setup.recipe = setup.recipe.changed(clarity=0.5)
+    whole = setup.learn(run_dir=setup.folder / "whole")
     seen: list[int] = []
-    lesson.run(should_stop=lambda: seen.append(0) or len(seen) > 2)
-    assert torch.equal(lesson.run(resume=True)[-1].concept.embedding, whole.embedding)
+    setup.run(should_stop=lambda: seen.append(0) or len(seen) > 2)
+    assert torch.equal(setup.run(resume=True)[-1].concept.embedding, whole.embedding)

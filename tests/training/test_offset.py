@@ -14,14 +14,12 @@ from perfusion_core.training.learned import Learned, begin
 
 
 @pytest.fixture
-def begun(lesson: Any) -> Learned:
-    recipe = lesson.recipe.changed(offset_rate=0.1)
-    return begin(
-        lesson.base, PromptEncoder(lesson.base), "Biscuit", "dog", ["a photo of a <Biscuit>"], recipe
-    )
+def begun(setup: Any) -> Learned:
+    recipe = setup.recipe.changed(offset_rate=0.1)
+    return begin(setup.base, PromptEncoder(setup.base), "Biscuit", "dog", ["a photo of a <Biscuit>"], recipe)
 
 
-def test_the_offset_moves_every_value_by_its_projection(lesson: Any, begun: Learned) -> None:
+def test_the_offset_moves_every_value_by_its_projection(setup: Any, begun: Learned) -> None:
     assert begun.offset is not None
     start = {path: value.detach().clone() for path, value in begun.values.items()}
     shift = torch.linspace(-1, 1, len(begun.offset))
@@ -29,16 +27,16 @@ def test_the_offset_moves_every_value_by_its_projection(lesson: Any, begun: Lear
         before = begun.offset.clone()
         begun.offset += shift
     begun.apply_offset(before)
-    for path, attention in cross_attentions(lesson.base.unet).items():
+    for path, attention in cross_attentions(setup.base.unet).items():
         expected = start[path] + linear_of(attention.to_v).weight.float() @ shift
         torch.testing.assert_close(begun.values[path].detach(), expected)
 
 
-def test_the_offset_gets_the_gradient_that_autograd_gives(lesson: Any, begun: Learned) -> None:
+def test_the_offset_gets_the_gradient_that_autograd_gives(setup: Any, begun: Learned) -> None:
     assert begun.offset is not None
     shift = torch.zeros_like(begun.offset, requires_grad=True)
     total = torch.zeros(())
-    for path, attention in cross_attentions(lesson.base.unet).items():
+    for path, attention in cross_attentions(setup.base.unet).items():
         value = begun.values[path].detach() + linear_of(attention.to_v).weight.detach().float() @ shift
         total = total + value.sin().sum()
     total.backward()
@@ -47,15 +45,15 @@ def test_the_offset_gets_the_gradient_that_autograd_gives(lesson: Any, begun: Le
     torch.testing.assert_close(begun.offset.grad, shift.grad)
 
 
-def test_a_run_with_an_offset_resumes_to_the_same_concept(lesson: Any, tmp_path: Path) -> None:
-    recipe = lesson.recipe.changed(offset_rate=0.05, value_rate=0.01)
-    whole = lesson.learn(recipe=recipe)
-    still = lesson.learn(recipe=recipe.changed(offset_rate=0.0), run_dir=tmp_path / "still")
+def test_a_run_with_an_offset_resumes_to_the_same_concept(setup: Any, tmp_path: Path) -> None:
+    recipe = setup.recipe.changed(offset_rate=0.05, value_rate=0.01)
+    whole = setup.learn(recipe=recipe)
+    still = setup.learn(recipe=recipe.changed(offset_rate=0.0), run_dir=tmp_path / "still")
     assert not torch.equal(*(concept.values[next(iter(whole.values))] for concept in (whole, still)))
     left = iter([False] * 4)
     options = {"recipe": recipe, "run_dir": tmp_path / "cut"}
-    events = list(lesson.events(**options, should_stop=lambda: next(left, True)))
+    events = list(setup.events(**options, should_stop=lambda: next(left, True)))
     assert events[-1].kind == "stopped"
     assert 0 < events[-1].step < recipe.steps
-    resumed = lesson.learn(recipe=recipe, run_dir=tmp_path / "cut", resume=True)
+    resumed = setup.learn(recipe=recipe, run_dir=tmp_path / "cut", resume=True)
     assert all(torch.equal(value, resumed.values[path]) for path, value in whole.values.items())

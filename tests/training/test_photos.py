@@ -17,7 +17,7 @@ from perfusion_core.training import photos as photos_module
 from perfusion_core.training.photos import Photo, cropped, load_photos, square_box
 
 
-def picture(width: int = 96, height: int = 96, seed: int = 0) -> Image.Image:
+def image(width: int = 96, height: int = 96, seed: int = 0) -> Image.Image:
     """Smooth colours with a red left and a blue right, so that turning and cropping can be seen."""
     x = np.linspace(0, 1, width)[None, :, None]
     y = np.linspace(0, 1, height)[:, None, None]
@@ -60,7 +60,7 @@ def png_header_only(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF"])
 def test_every_allowed_format_becomes_square_rgb(kind: str) -> None:
-    photo = only(encoded(picture(120, 96), kind))
+    photo = only(encoded(image(120, 96), kind))
     assert photo.image.mode == "RGB"
     assert photo.image.size == (96, 96)
     assert photo.full.size == (120, 96)
@@ -71,7 +71,7 @@ def test_every_allowed_format_becomes_square_rgb(kind: str) -> None:
 def test_heic_is_decoded() -> None:
     pillow_heif = pytest.importorskip("pillow_heif")
     buffer = io.BytesIO()
-    pillow_heif.from_pillow(picture()).save(buffer, quality=90)
+    pillow_heif.from_pillow(image()).save(buffer, quality=90)
     photo = only(buffer.getvalue(), "IMG_0001.HEIC")
     left, right = photo.image.getpixel((2, 48)), photo.image.getpixel((93, 48))
     assert left[0] > 200
@@ -101,7 +101,7 @@ def test_decompression_bombs_are_refused(side: int) -> None:
 
 
 def test_text_chunk_bomb_is_refused_or_ignored_within_bounds() -> None:
-    data = encoded(picture(), "PNG")
+    data = encoded(image(), "PNG")
     bomb = zlib.compress(b"a" * 80_000_000)
     body = b"note\0\0" + bomb
     chunk = struct.pack(">I", len(body)) + b"zTXt" + body + struct.pack(">I", zlib.crc32(b"zTXt" + body))
@@ -111,7 +111,7 @@ def test_text_chunk_bomb_is_refused_or_ignored_within_bounds() -> None:
 def test_exif_rotation_is_applied() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was held turned: show it 90 degrees clockwise
-    photo = only(encoded(picture(128, 96), "JPEG", exif=exif, quality=95), "turned.jpg")
+    photo = only(encoded(image(128, 96), "JPEG", exif=exif, quality=95), "turned.jpg")
     assert photo.full.size == (96, 128)
     top, bottom = photo.full.getpixel((48, 3)), photo.full.getpixel((48, 124))
     assert top[0] > 200
@@ -119,7 +119,7 @@ def test_exif_rotation_is_applied() -> None:
 
 
 def test_damaged_exif_does_not_cost_the_photo() -> None:
-    photo = only(encoded(picture(), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\x7f"), "odd.jpg")
+    photo = only(encoded(image(), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\x7f"), "odd.jpg")
     assert photo.image.size == (96, 96)
 
 
@@ -141,7 +141,7 @@ def test_colour_profile_is_converted_to_srgb() -> None:
 
 
 def test_damaged_colour_profile_is_ignored_with_a_warning() -> None:
-    photo = only(encoded(picture(), "PNG", icc_profile=b"not a profile"))
+    photo = only(encoded(image(), "PNG", icc_profile=b"not a profile"))
     assert "colour profile" in photo.warnings[0]
 
 
@@ -171,7 +171,7 @@ def test_animated_photo_uses_its_first_frame_and_says_so() -> None:
 
 
 def test_alpha_is_laid_on_the_stated_colour() -> None:
-    see_through = picture().convert("RGBA")
+    see_through = image().convert("RGBA")
     see_through.putalpha(Image.new("L", (96, 96), 0))
     photo = only(encoded(see_through, "PNG"))
     assert photo.image.getpixel((20, 20)) == (255, 255, 255)
@@ -188,11 +188,11 @@ def test_palette_with_transparency_is_laid_on_the_stated_colour() -> None:
 
 
 def test_an_opaque_alpha_channel_is_not_worth_a_warning() -> None:
-    assert only(encoded(picture().convert("RGBA"), "PNG")).warnings == ()
+    assert only(encoded(image().convert("RGBA"), "PNG")).warnings == ()
 
 
 def test_a_wrong_extension_does_not_matter() -> None:
-    assert only(encoded(picture(), "PNG"), "photo.jpg").image.size == (96, 96)
+    assert only(encoded(image(), "PNG"), "photo.jpg").image.size == (96, 96)
 
 
 @pytest.mark.parametrize(
@@ -212,9 +212,9 @@ def test_what_is_no_photo_is_named(data: bytes, said: str) -> None:
 
 
 def test_formats_outside_the_list_are_refused() -> None:
-    refusal(encoded(picture(), "PPM"), "photo.png")
-    refusal(encoded(picture(), "TGA"), "photo.png")
-    refusal(encoded(picture(), "EPS"), "photo.png")
+    refusal(encoded(image(), "PPM"), "photo.png")
+    refusal(encoded(image(), "TGA"), "photo.png")
+    refusal(encoded(image(), "EPS"), "photo.png")
 
 
 @pytest.mark.parametrize("size", [(1, 1), (63, 400)])
@@ -226,15 +226,15 @@ def test_extreme_aspect_is_refused() -> None:
     assert "strip" in refusal(encoded(Image.new("RGB", (1000, 100)), "PNG"))
 
 
-def test_the_same_picture_twice_is_used_once_with_a_warning() -> None:
-    first, second = encoded(picture(), "PNG"), encoded(picture(), "BMP")
+def test_the_same_image_twice_is_used_once_with_a_warning() -> None:
+    first, second = encoded(image(), "PNG"), encoded(image(), "BMP")
     (photo,) = load_photos([("a.png", first), ("b.bmp", second)])
     assert photo.original_name == "a.png"
     assert "“b.bmp” is the same picture as “a.png”" in photo.warnings[0]
 
 
 def test_names_are_shown_but_never_used_as_paths() -> None:
-    data = encoded(picture(), "PNG")
+    data = encoded(image(), "PNG")
     for name, shown in [
         ("../../etc/passwd", "passwd"),
         ("C:\\photos\\CON", "CON"),
@@ -273,7 +273,7 @@ def test_a_heavy_file_is_refused_without_reading_it(tmp_path: Path, monkeypatch:
 
 
 def test_photos_over_two_hundred_megabytes_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = [(f"{seed}.png", encoded(picture(seed=seed), "PNG")) for seed in range(3)]
+    data = [(f"{seed}.png", encoded(image(seed=seed), "PNG")) for seed in range(3)]
     monkeypatch.setattr(photos_module, "MAX_TOTAL_BYTES", sum(len(body) for _, body in data) - 1)
     with pytest.raises(PhotoError, match="together"):
         load_photos(data)
@@ -293,7 +293,7 @@ def test_missing_files_and_empty_folders_are_named(tmp_path: Path) -> None:
 
 def test_a_folder_gives_its_photos_in_counting_order(tmp_path: Path) -> None:
     for number in (10, 2, 1):
-        (tmp_path / f"dog{number}.png").write_bytes(encoded(picture(seed=number), "PNG"))
+        (tmp_path / f"dog{number}.png").write_bytes(encoded(image(seed=number), "PNG"))
     (tmp_path / "LICENSE").write_text("free")
     (tmp_path / ".hidden.png").write_bytes(b"")
     assert [photo.original_name for photo in load_photos(tmp_path)] == ["dog1.png", "dog2.png", "dog10.png"]
@@ -312,7 +312,7 @@ def test_square_box_stays_inside_and_near_the_centre() -> None:
 
 
 def test_an_explicit_crop_is_used_and_checked() -> None:
-    photo = only(encoded(picture(200, 100), "PNG"))
+    photo = only(encoded(image(200, 100), "PNG"))
     moved = cropped(photo, (100, 0, 200, 100))
     assert moved.image.size == (100, 100)
     assert moved.image.getpixel((99, 0)) == photo.full.getpixel((199, 0))
@@ -324,7 +324,7 @@ def test_an_explicit_crop_is_used_and_checked() -> None:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF"])
 def test_damaged_bytes_give_a_photo_or_a_refusal_and_nothing_else(kind: str) -> None:
     generator = np.random.default_rng(7)
-    whole = np.frombuffer(encoded(picture(), kind), dtype=np.uint8)
+    whole = np.frombuffer(encoded(image(), kind), dtype=np.uint8)
     for _ in range(30):
         damaged = whole.copy()
         places = generator.integers(0, len(damaged), size=generator.integers(1, 12))
@@ -334,7 +334,7 @@ def test_damaged_bytes_give_a_photo_or_a_refusal_and_nothing_else(kind: str) -> 
 
 
 def pages(kind: str, **options: object) -> bytes:
-    return encoded(picture(), kind, save_all=True, append_images=[picture(seed=3)], **options)
+    return encoded(image(), kind, save_all=True, append_images=[image(seed=3)], **options)
 
 
 def test_a_tiff_whose_second_page_is_damaged_gives_its_first() -> None:

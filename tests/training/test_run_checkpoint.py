@@ -23,22 +23,22 @@ def same(first: Any, second: Any) -> bool:
     return all(torch.equal(a, b) for a, b in tensors)
 
 
-def by_step(opinion: Callable[..., Any]) -> Callable[[Any, int], Any]:
+def by_step(fixed_scores: Callable[..., Any]) -> Callable[[Any, int], Any]:
     """Scores that depend on what was learned, so that a wrong resume would show."""
-    return lambda concept, step: opinion(0.5 + float(concept.embedding.sum().tanh()) / 10, 0.5)
+    return lambda concept, step: fixed_scores(0.5 + float(concept.embedding.sum().tanh()) / 10, 0.5)
 
 
 @pytest.mark.parametrize("last_step", [0, 2, 3, 5])
 def test_a_stopped_run_resumes_to_the_same_result(
-    lesson: Any, opinion: Callable[..., Any], last_step: int
+    setup: Any, fixed_scores: Callable[..., Any], last_step: int
 ) -> None:
-    score = by_step(opinion)
-    whole = lesson.run(score=score, run_dir=lesson.folder / "whole")[-1]
+    score = by_step(fixed_scores)
+    whole = setup.run(score=score, run_dir=setup.folder / "whole")[-1]
     seen: list[int] = []
-    stopped = lesson.run(score=score, should_stop=lambda: seen.append(0) or len(seen) > last_step)
+    stopped = setup.run(score=score, should_stop=lambda: seen.append(0) or len(seen) > last_step)
     assert stopped[-1].kind == "stopped"
     assert stopped[-1].step == last_step
-    events = lesson.run(score=score, resume=True)
+    events = setup.run(score=score, resume=True)
     assert events[0].step == last_step
     assert len(events[0].history.losses) == last_step
     assert same(events[-1].concept, whole.concept)
@@ -48,106 +48,108 @@ def test_a_stopped_run_resumes_to_the_same_result(
 
 @pytest.mark.parametrize("kill_at", [2, 4, 7, 11])
 def test_a_killed_run_resumes_from_its_last_checkpoint_to_the_same_result(
-    lesson: Any, opinion: Callable[..., Any], kill_at: int
+    setup: Any, fixed_scores: Callable[..., Any], kill_at: int
 ) -> None:
-    score = by_step(opinion)
-    whole = lesson.run(score=score, run_dir=lesson.folder / "whole")
-    running = lesson.events(score=score)
+    score = by_step(fixed_scores)
+    whole = setup.run(score=score, run_dir=setup.folder / "whole")
+    running = setup.events(score=score)
     for _ in range(kill_at):
         next(running)
     running.close()  # what was not written is gone, as after a kill
     torch.manual_seed(99)  # the world's own random numbers have moved on
-    events = lesson.run(score=score, resume=True)
+    events = setup.run(score=score, resume=True)
     assert same(events[-1].concept, whole[-1].concept)
     assert [e.loss for e in events if e.kind == "step"] == [e.loss for e in whole if e.kind == "step"][
         events[0].step :
     ]
 
 
-def test_a_run_killed_while_scoring_does_not_lose_its_steps(lesson: Any, opinion: Callable[..., Any]) -> None:
+def test_a_run_killed_while_scoring_does_not_lose_its_steps(
+    setup: Any, fixed_scores: Callable[..., Any]
+) -> None:
     def interrupted(concept: Any, step: int) -> Any:
         if step == 3:
             raise KeyboardInterrupt
-        return opinion(0.5, 0.5)
+        return fixed_scores(0.5, 0.5)
 
     with pytest.raises(KeyboardInterrupt):
-        lesson.run(score=interrupted)
-    events = lesson.run(score=lambda concept, step: opinion(0.5, 0.5), resume=True)
+        setup.run(score=interrupted)
+    events = setup.run(score=lambda concept, step: fixed_scores(0.5, 0.5), resume=True)
     assert events[0].step == 3
     assert [event.step for event in events if event.kind == "score"] == [3, 6]
 
 
 @pytest.mark.parametrize("part", ["score", "preview"])
 def test_a_run_stopped_while_it_is_judged_resumes_to_the_same_result(
-    lesson: Any, opinion: Callable[..., Any], part: str
+    setup: Any, fixed_scores: Callable[..., Any], part: str
 ) -> None:
     def stops(concept: Any, step: int) -> Any:
         if step == 3:
             raise Stopped
-        return opinion(0.5, 0.5) if part == "score" else []
+        return fixed_scores(0.5, 0.5) if part == "score" else []
 
-    judged: dict[str, Any] = {"score": by_step(opinion), "preview": lambda concept, step: []}
-    whole = lesson.run(run_dir=lesson.folder / "whole", **judged)[-1]
-    stopped = lesson.run(**{**judged, part: stops})[-1]
+    judged: dict[str, Any] = {"score": by_step(fixed_scores), "preview": lambda concept, step: []}
+    whole = setup.run(run_dir=setup.folder / "whole", **judged)[-1]
+    stopped = setup.run(**{**judged, part: stops})[-1]
     assert (stopped.kind, stopped.step) == ("stopped", 3)
-    events = lesson.run(**judged, resume=True)
+    events = setup.run(**judged, resume=True)
     assert [event.step for event in events if event.kind == "score"] == [3, 6]
     assert same(events[-1].concept, whole.concept)
 
 
-def test_history_is_there_to_redraw(lesson: Any, opinion: Callable[..., Any]) -> None:
-    events = lesson.run(
-        score=lambda concept, step: opinion(0.5, 0.4), should_stop=iter([0] * 4 + [1]).__next__
+def test_history_is_there_to_redraw(setup: Any, fixed_scores: Callable[..., Any]) -> None:
+    events = setup.run(
+        score=lambda concept, step: fixed_scores(0.5, 0.4), should_stop=iter([0] * 4 + [1]).__next__
     )
-    again = lesson.run(score=lambda concept, step: opinion(0.5, 0.4), resume=True)[0].history
+    again = setup.run(score=lambda concept, step: fixed_scores(0.5, 0.4), resume=True)[0].history
     assert again.losses == [event.loss for event in events if event.kind == "step"]
     assert [(scored.step, scored.text) for scored in again.scores] == [(0, 0.4), (3, 0.4)]
 
 
-def test_a_finished_run_resumes_to_its_end_at_once(lesson: Any, opinion: Callable[..., Any]) -> None:
+def test_a_finished_run_resumes_to_its_end_at_once(setup: Any, fixed_scores: Callable[..., Any]) -> None:
     calls: list[int] = []
-    score = lambda concept, step: calls.append(step) or opinion(0.5, 0.5)  # noqa: E731
-    done = lesson.run(score=score)[-1]
-    events = lesson.run(score=score, resume=True)
+    score = lambda concept, step: calls.append(step) or fixed_scores(0.5, 0.5)  # noqa: E731
+    done = setup.run(score=score)[-1]
+    events = setup.run(score=score, resume=True)
     assert [event.kind for event in events] == ["start", "done"]
     assert calls == [0, 3, 6]
     assert same(events[-1].concept, done.concept)
 
 
-def test_resuming_where_nothing_was_begins(lesson: Any) -> None:
-    assert lesson.run(resume=True)[-1].kind == "done"
+def test_resuming_where_nothing_was_begins(setup: Any) -> None:
+    assert setup.run(resume=True)[-1].kind == "done"
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda lesson: setattr(lesson, "recipe", lesson.recipe.changed(seed=5)), "settings"),
-        (lambda lesson: lesson.photos.reverse(), "photos"),
-        (lambda lesson: lesson.masks.__setitem__(0, lesson.masks[0] * 0.5), "masks"),
-        (lambda lesson: setattr(lesson.statistics, "fingerprint", "other"), "base model"),
+        (lambda setup: setattr(setup, "recipe", setup.recipe.changed(seed=5)), "settings"),
+        (lambda setup: setup.photos.reverse(), "photos"),
+        (lambda setup: setup.masks.__setitem__(0, setup.masks[0] * 0.5), "masks"),
+        (lambda setup: setattr(setup.statistics, "fingerprint", "other"), "base model"),
     ],
 )
 def test_a_run_is_only_resumed_with_what_it_was_begun_with(
-    lesson: Any, change: Callable[[Any], None], said: str
+    setup: Any, change: Callable[[Any], None], said: str
 ) -> None:
-    lesson.run()
-    change(lesson)
+    setup.run()
+    change(setup)
     with pytest.raises(TrainingError, match=said):
-        lesson.run(resume=True)
+        setup.run(resume=True)
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 not a checkpoint", "half"])
-def test_a_damaged_checkpoint_is_named(lesson: Any, damage: bytes | str) -> None:
-    lesson.run()
-    path = lesson.folder / "checkpoint.pt"
+def test_a_damaged_checkpoint_is_named(setup: Any, damage: bytes | str) -> None:
+    setup.run()
+    path = setup.folder / "checkpoint.pt"
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2] if isinstance(damage, str) else damage)
     with pytest.raises(TrainingError, match=r"“checkpoint\.pt” in “run” is damaged"):
-        lesson.run(resume=True)
+        setup.run(resume=True)
 
 
 def test_nan_stops_at_once_and_keeps_the_last_finite_checkpoint(
-    lesson: Any, monkeypatch: pytest.MonkeyPatch
+    setup: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gather, calls = trainer_module.gather_gradients, []
 
@@ -158,13 +160,13 @@ def test_nan_stops_at_once_and_keeps_the_last_finite_checkpoint(
 
     monkeypatch.setattr(trainer_module, "gather_gradients", spoiled)
     with pytest.raises(TrainingError, match=r"step 5: .*checkpoint of step 3 in “run” is kept.*value_rate"):
-        lesson.run()
+        setup.run()
     assert len(calls) == 5
-    assert load_concept(lesson.folder / "last.safetensors").name == "biscuit"
+    assert load_concept(setup.folder / "last.safetensors").name == "biscuit"
 
 
 def test_infinite_targets_stop_even_when_the_loss_looks_fine(
-    lesson: Any, monkeypatch: pytest.MonkeyPatch
+    setup: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gather = trainer_module.gather_gradients
 
@@ -175,15 +177,15 @@ def test_infinite_targets_stop_even_when_the_loss_looks_fine(
 
     monkeypatch.setattr(trainer_module, "gather_gradients", spoiled)
     with pytest.raises(TrainingError, match=r"step 1: .*no longer finite"):
-        lesson.run()
+        setup.run()
 
 
 def test_a_folder_that_cannot_be_written_is_a_plain_error(
-    lesson: Any, monkeypatch: pytest.MonkeyPatch
+    setup: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from perfusion_core.errors import PerfusionError
 
-    lesson.folder.mkdir(parents=True)
-    (lesson.folder / "checkpoint.pt").mkdir()
+    setup.folder.mkdir(parents=True)
+    (setup.folder / "checkpoint.pt").mkdir()
     with pytest.raises(PerfusionError, match="checkpoint"):
-        lesson.run()
+        setup.run()

@@ -142,22 +142,22 @@ def drag(page: Page, selector: str, part: float) -> None:
     page.mouse.up()
 
 
-def picture(page: Page) -> str:
-    """Where the picture that is shown comes from."""
+def image(page: Page) -> str:
+    """Where the image that is shown comes from."""
     return page.locator("#gallery img").first.get_attribute("src") or ""
 
 
 def created(page: Page, press: str = "Control+Enter") -> str:
-    """Ask for a picture and wait for it."""
-    before = picture(page) if page.locator("#gallery img").count() else ""
+    """Ask for an image and wait for it."""
+    before = image(page) if page.locator("#gallery img").count() else ""
     page.locator("#prompt textarea").press(press)
     changed(page, before)
     page.wait_for_selector("#go:not([disabled])")
-    return picture(page)
+    return image(page)
 
 
 def changed(page: Page, before: str) -> None:
-    """Wait until another picture than `before` is shown."""
+    """Wait until another image than `before` is shown."""
     script = """before => {
         const found = document.querySelector('#gallery img');
         return found && found.getAttribute('src') !== before;

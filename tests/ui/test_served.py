@@ -10,25 +10,25 @@ import pytest
 from perfusion_core.ui.served import Served
 
 
-def test_a_shown_picture_is_a_copy_with_the_same_bytes_in_the_served_folder(tmp_path: Path) -> None:
+def test_a_shown_image_is_a_copy_with_the_same_bytes_in_the_served_folder(tmp_path: Path) -> None:
     served = Served(tmp_path / "served")
-    picture = tmp_path / "made.png"
-    picture.write_bytes(b"first")
-    copy = served.copy(picture)
+    image = tmp_path / "made.png"
+    image.write_bytes(b"first")
+    copy = served.copy(image)
     assert copy.read_bytes() == b"first"
     assert copy.is_relative_to(served.folder)
-    picture.write_bytes(b"second version")
-    assert served.copy(picture).read_bytes() == b"second version"
+    image.write_bytes(b"second version")
+    assert served.copy(image).read_bytes() == b"second version"
 
 
-def test_only_pictures_and_exports_are_ever_copied(tmp_path: Path) -> None:
+def test_only_images_and_exports_are_ever_copied(tmp_path: Path) -> None:
     secret = tmp_path / "job.json"
     secret.write_text("{}")
     with pytest.raises(ValueError, match=r"job\.json"):
         Served(tmp_path / "served").copy(secret)
 
 
-def test_a_picture_that_is_gone_has_no_address(tmp_path: Path) -> None:
+def test_an_image_that_is_gone_has_no_address(tmp_path: Path) -> None:
     assert Served(tmp_path / "served").url(tmp_path / "gone.png") == ""
 
 

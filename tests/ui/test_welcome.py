@@ -1,4 +1,4 @@
-"""A first visit: the bundled concepts, a prompt that combines them, one click to a picture."""
+"""A first visit: the bundled concepts, a prompt that combines them, one click to an image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 
-def test_a_first_visit_is_one_click_from_a_picture_of_the_bundled_concepts(
+def test_a_first_visit_is_one_click_from_an_image_of_the_bundled_concepts(
     pocket: Path, tmp_path: Path, page: Page
 ) -> None:
     from playwright.sync_api import expect

@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 
 from perfusion_core.model.base import load_base
-from perfusion_core.sampling.generator import draw
+from perfusion_core.sampling.generator import generate_rows
 from perfusion_core.sampling.operating_points import RANGES
 from perfusion_core.sampling.request import GenerationRequest, Row
 from perfusion_core.studio.bases import LoadedBase
@@ -119,7 +119,7 @@ def evaluate_one(
         for seed in range(options.seeds)
     ]
     asked = GenerationRequest(f"a photo of a {concept.placeholder}", steps=options.steps)
-    made = draw(loaded.base, {concept.name: concept}, asked, rows, covariance=loaded.covariance)
+    made = generate_rows(loaded.base, {concept.name: concept}, asked, rows, covariance=loaded.covariance)
     images = [image.image for image in made.images]
     each = len(PROMPTS) * options.seeds
     found = {

@@ -26,13 +26,11 @@ def check_source(source: Path) -> ImageRecipe:
     return recipe
 
 
-def draw_acting(
+def save_overlays(
     library: Library, loaded: LoadedBase, source: Path, folder: Path, *, on_step: Progress | None = None
 ) -> dict[str, Path]:
-    """One overlay a concept, as PNG files in `folder`. Raises `PerfusionError` when the image cannot be
-    generated again.
-    """
-    from PIL import Image as Pictures
+    """One overlay a concept, as PNG files in `folder`. Raises `PerfusionError` for an unrepeatable image."""
+    from PIL import Image as PILImage
 
     from perfusion_core.sampling.attribution import acting_maps
     from perfusion_core.sampling.repeat import differences
@@ -46,24 +44,24 @@ def draw_acting(
             f"({'; '.join(differing)}). Create it again first."
         )
     maps = acting_maps(loaded.base, concepts, recipe, covariance=loaded.covariance, on_step=on_step)
-    with Pictures.open(source, formats=["PNG"]) as opened:
-        picture = opened.convert("RGB")
+    with PILImage.open(source, formats=["PNG"]) as opened:
+        image = opened.convert("RGB")
     return {
-        name: save_png(overlaid(picture, values.numpy()), None, folder / f"acting-{number}.png")
+        name: save_png(overlaid(image, values.numpy()), None, folder / f"acting-{number}.png")
         for number, (name, values) in enumerate(maps.items())
     }
 
 
-def overlaid(picture: Image.Image, values: Any) -> Image.Image:
+def overlaid(image: Image.Image, values: Any) -> Image.Image:
     """The image in grey, tinted by the attribution map `values`. Shape: values (h, w) in 0..1."""
     import numpy as np
-    from PIL import Image as Pictures
+    from PIL import Image as PILImage
 
-    small = Pictures.fromarray((np.asarray(values) * 255).clip(0, 255).astype(np.uint8))
+    small = PILImage.fromarray((np.asarray(values) * 255).clip(0, 255).astype(np.uint8))
     heat = (
-        np.asarray(small.resize(picture.size, Pictures.Resampling.BICUBIC), dtype=np.float32)[..., None] / 255
+        np.asarray(small.resize(image.size, PILImage.Resampling.BICUBIC), dtype=np.float32)[..., None] / 255
     )
-    grey = np.asarray(picture.convert("L").convert("RGB"), dtype=np.float32) * 0.75
-    colours = np.asarray(picture.convert("RGB"), dtype=np.float32)
+    grey = np.asarray(image.convert("L").convert("RGB"), dtype=np.float32) * 0.75
+    colours = np.asarray(image.convert("RGB"), dtype=np.float32)
     glow = 0.45 * colours + 0.55 * np.array(COLOUR, dtype=np.float32)
-    return Pictures.fromarray(((1 - heat) * grey + heat * glow).clip(0, 255).astype(np.uint8))
+    return PILImage.fromarray(((1 - heat) * grey + heat * glow).clip(0, 255).astype(np.uint8))

@@ -1,4 +1,4 @@
-"""Contact sheets: a front as a strip, a grid as a table, with the numbers under the pictures."""
+"""Contact sheets: a front as a strip, a grid as a table, with the numbers under the images."""
 
 from __future__ import annotations
 

@@ -41,9 +41,7 @@ class Saved:
 
 @dataclass(frozen=True)
 class SavedGrid:
-    """A grid as files: `paths[i * len(biases[1]) + j]` has the i-th bias of the first and the j-th of the
-    second.
-    """
+    """A grid as files: `paths[i * len(biases[1]) + j]` has biases `biases[0][i]` and `biases[1][j]`."""
 
     folder: Path
     paths: list[Path]
@@ -152,8 +150,8 @@ def make_grid(
         for k, (image, (a, b)) in enumerate(zip(made.images, pairs, strict=True))
     ]
     captions = [f"{names[0]} {a:.2f}\n{names[1]} {b:.2f}" for a, b in pairs]
-    pictures = [image.image for image in made.images]
-    table = save_sheet(folder / "table.png", pictures, captions, len(biases[1]), request.prompt)
+    images = [image.image for image in made.images]
+    table = save_sheet(folder / "table.png", images, captions, len(biases[1]), request.prompt)
     return SavedGrid(
         folder, paths, names, (list(biases[0]), list(biases[1])), table, made.warnings, made.stopped
     )

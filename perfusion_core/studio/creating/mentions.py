@@ -10,8 +10,8 @@ __all__ = ["fixed", "mentioned", "with_mention", "without_numbers"]
 
 
 def mentioned(prompt: str, names: Iterable[str]) -> list[str]:
-    """The names among `names` that stand in the prompt as `<name>` or `<name:0.6>`, in the prompt's order,
-    once each.
+    """Those of `names` that the prompt mentions as `<name>` or `<name:0.6>`, in the prompt's
+    order, once each.
     """
     return list(dict.fromkeys(name for name, _ in _known(prompt, names)))
 

@@ -1,4 +1,4 @@
-"""Where pictures are kept: numbered folders and files, so that nothing is ever replaced."""
+"""Where images are kept: numbered folders and files, so that nothing is ever replaced."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def save_sheet(
     title: str,
     marked: int | None = None,
 ) -> Path:
-    """Keep pictures as one contact sheet."""
+    """Keep images as one contact sheet."""
     from perfusion_core.sampling.png import png_bytes
 
     page = sheet(images, captions, max(1, columns), title=title, marked=marked)

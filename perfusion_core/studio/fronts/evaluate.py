@@ -20,7 +20,7 @@ from perfusion_core.evaluation import (
     monotonicity,
     text_similarity,
 )
-from perfusion_core.sampling.generator import GenerationRequest, Progress, draw
+from perfusion_core.sampling.generator import GenerationRequest, Progress, generate_rows
 from perfusion_core.sampling.operating_points import Lock, front_biases
 from perfusion_core.sampling.request import Row
 from perfusion_core.studio.bases import LoadedBase, Missing
@@ -40,9 +40,10 @@ FIRST_SEED = 2000  # not those of validation, which chose the checkpoint
 class Evaluation:
     """What was measured. Similarities are cosines of `scorer`; drift is a mean pixel difference in 0..1.
 
-    `subject` is the likeness of the subject alone at each point (None without a segmenter). `steadiness` is
-    the rank correlation of a falling bias with rising likeness and with falling alignment, 1 at best.
-    `drift` is how far images of prompts without the concept move when it is loaded.
+    `subject` is the image similarity of the subject alone at each point (None without a segmenter).
+    `steadiness` is the rank correlation of a falling bias with rising image similarity and with falling text
+    similarity, 1 at best. `untaught` is the baseline, the superclass in the concept's place. `drift` is how
+    far images of control prompts, which do not name the concept, change when it is loaded.
     """
 
     name: str
@@ -82,13 +83,13 @@ def evaluate_concept(
     """Sweep the gate bias over prompts and seeds and score every image.
 
     `prompts` have {} for the concept; the recipe's validation prompts by default. `photos` (as `load_photos`
-    takes them) replace those the concept was taught from. Raises `PerfusionError` without photos or scorer.
+    takes them) replace those the concept was trained on. Raises `PerfusionError` without photos or scorer.
     """
     from perfusion_core.training.recipe import VALIDATION_PROMPTS
 
     entry = library.get(name)
     concept = entry.load()
-    pictures, masks = _photos(RunFolder(entry.folder), photos, entry.name)
+    originals, masks = _photos(RunFolder(entry.folder), photos, entry.name)
     scorer = loaded.scorer
     if isinstance(scorer, Missing):
         raise PerfusionError(f"Nothing can be scored. {scorer.reason}")
@@ -104,35 +105,35 @@ def evaluate_concept(
         for k, prompt in shots
     ]
     plain = [Row(FIRST_SEED + k, {}, prompt.format(concept.superclass)) for k, prompt in shots]
-    unrelated = [*plain, *rows[:1]]  # the last names the concept, so that it is loaded
-    whole = len(rows) + len(plain) + len(unrelated)
+    control = [*plain, *rows[:1]]  # the last names the concept, so that it is loaded
+    whole = len(rows) + len(plain) + len(control)
     counter = _Counter(on_step, whole)
 
-    swept = _draw(loaded, concept, rows, lock, steps, counter)
-    untaught = _draw(loaded, None, plain, lock, steps, counter)
-    beside = _draw(loaded, concept, unrelated, lock, steps, counter)[:-1]
+    swept = _generate(loaded, concept, rows, lock, steps, counter)
+    baseline = _generate(loaded, None, plain, lock, steps, counter)
+    with_concept = _generate(loaded, concept, control, lock, steps, counter)[:-1]
     texts = [prompt.format(concept.superclass) for _, prompt in shots]
     found = [
-        _point(scorer, bias, swept[k * len(shots) : (k + 1) * len(shots)], pictures, texts)
+        _point(scorer, bias, swept[k * len(shots) : (k + 1) * len(shots)], originals, texts)
         for k, bias in enumerate(biases)
     ]
-    subject = _subject(loaded, scorer, swept, pictures, masks, concept.superclass, len(shots))
+    subject = _subject(loaded, scorer, swept, originals, masks, concept.superclass, len(shots))
     return Evaluation(
         name=entry.name,
         lock=lock,
         scorer=scorer.name,
-        photos=len(pictures),
+        photos=len(originals),
         prompts=wording,
         seeds=seeds,
         points=tuple(found),
         subject=subject,
-        untaught=_point(scorer, 0.0, untaught, pictures, texts),
+        untaught=_point(scorer, 0.0, baseline, originals, texts),
         knee=knee(found),
         hypervolume=hypervolume(found, REFERENCE),
         hypervolume_reference=REFERENCE,
         steadiness=monotonicity(found),
         subject_steadiness=_subject_steadiness(found, subject),
-        drift=fmean(_difference(a, b) for a, b in zip(untaught, beside, strict=True)),
+        drift=fmean(_difference(a, b) for a, b in zip(baseline, with_concept, strict=True)),
     )
 
 
@@ -166,12 +167,12 @@ def _photos(
     squares, masks = run.squares()
     if not squares:
         raise PerfusionError(
-            f"<{name}> came without its photos, so its likeness cannot be measured. Give some with --photos."
+            f"<{name}> came without its photos, so its images cannot be scored. Give some with --photos."
         )
     return squares, list(masks)
 
 
-def _draw(
+def _generate(
     loaded: LoadedBase,
     concept: Concept | None,
     rows: list[Row],
@@ -180,7 +181,7 @@ def _draw(
     counter: _Counter,
 ) -> list[Image.Image]:
     named = rows[-1].prompt or ""
-    made = draw(
+    made = generate_rows(
         loaded.base,
         {} if concept is None else {concept.name: concept},
         GenerationRequest(named, steps=steps, lock=lock),
@@ -214,7 +215,7 @@ def _subject(
     superclass: str,
     shots: int,
 ) -> tuple[float, ...] | None:
-    """The likeness of the subjects alone, background hidden in photos and images alike."""
+    """Image similarity of the subjects alone, the background hidden in photos and images alike."""
     segmenter = loaded.segmenter
     if isinstance(segmenter, Missing):
         return None
@@ -227,9 +228,7 @@ def _subject(
 def _subject_steadiness(points: Sequence[FrontPoint], subject: Sequence[float] | None) -> float | None:
     if subject is None:
         return None
-    seen = [
-        FrontPoint(point.bias, likeness, point.text) for point, likeness in zip(points, subject, strict=True)
-    ]
+    seen = [FrontPoint(point.bias, image, point.text) for point, image in zip(points, subject, strict=True)]
     return monotonicity(seen)[0]
 
 

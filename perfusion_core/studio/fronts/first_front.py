@@ -28,7 +28,7 @@ def first_front(
     on_step: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Json:
-    """Draw and score the front of `name` into `folder`.
+    """Generate and score the front of `name` into `folder`.
 
     Returns what was asked and what came of it, as a front job has them. Raises `PerfusionError`.
     """
@@ -44,7 +44,7 @@ def first_front(
 
 
 def as_front(job: Job) -> Job | None:
-    """A job as the front it drew: itself, or the one at the end of a teaching; None when it drew none."""
+    """A job as a front job: itself, or the front that a teaching ended with; None when there is none."""
     if job.kind in ("front", "grid"):
         return job if job.result.get("paths") else None
     kept = job.result.get("front")

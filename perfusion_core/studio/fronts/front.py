@@ -1,4 +1,8 @@
-"""Fronts: one concept along its gate bias, for one seed or several, scored and kept."""
+"""Fronts: images of one concept along its gate bias, for one seed or several, scored and kept.
+
+Where a scorer and the concept's photos are at hand, their scores trace the Pareto front of image similarity
+against text similarity; a "front" without them is the row of images alone.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
     from perfusion_core.studio.jobs.store import Json
     from perfusion_core.studio.library.library import Library
 
-# The mark fronts are measured above: (image, text) similarity. Stated wherever a hypervolume is.
+# The reference point of hypervolumes, as (image, text) similarity; stated wherever one is shown.
 REFERENCE = (0.0, 0.0)
 
 
@@ -33,7 +37,7 @@ REFERENCE = (0.0, 0.0)
 class SavedFront:
     """A front as files: `paths[i * len(biases) + j]` has the i-th seed and the j-th bias.
 
-    `points` are the means over the seeds, one a bias; `shots` the scores of each picture, in the order of
+    `points` are the means over the seeds, one a bias; `shots` the scores of each image, in the order of
     `paths`. Both are empty, as `references` is, without a scorer or without the concept's photos.
     """
 
@@ -87,13 +91,13 @@ def make_front(
     on_step: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> SavedFront:
-    """Make the front of concept `name`, a row for each of `request.count` seeds; score it, with the base's
-    own picture of the superclass and the photos beside it, and keep all of it in a folder.
+    """Make the front of concept `name`, a row for each of `request.count` seeds; score it, with the baseline
+    (the superclass without the concept) and the photos as reference points, and save all of it in a folder.
     """
     concepts = concepts_for(library, request.prompt, request.negative_prompt)
     said: list[str] = []
     judge = judge_for(library, loaded, name, said)
-    columns = len(biases) + (judge is not None)  # the base's own picture is one more for each seed
+    columns = len(biases) + (judge is not None)  # one baseline image more for each seed
     made = front(
         loaded.base,
         concepts,
@@ -111,9 +115,9 @@ def make_front(
         progress = _part(on_step, len(biases), 1, columns)
         plain = generate(loaded.base, {}, asked, on_step=progress, should_stop=should_stop).images
 
-    pictures = [image.image for image in made.images]
-    used = (list(biases) * request.count)[: len(pictures)]
-    shots = judge.shots(pictures, used, text) if judge is not None else []
+    images = [image.image for image in made.images]
+    used = (list(biases) * request.count)[: len(images)]
+    shots = judge.shots(images, used, text) if judge is not None else []
     points = mean_points(shots, biases)
     best = points.index(knee(points)) if points else None
     folder = free_folder(out, "front", request)
@@ -125,7 +129,7 @@ def make_front(
         ],
         biases=list(biases),
         seeds=[request.seed + k for k in range(request.count)],
-        strip=_save_strip(folder, request, pictures, used, shots, len(biases), best),
+        strip=_save_strip(folder, request, images, used, shots, len(biases), best),
         points=points,
         shots=shots,
         references=_references(judge, plain, folder, text),
@@ -153,7 +157,7 @@ def _save(image: GeneratedImage, folder: Path, stem: str) -> Path:
 def _save_strip(
     folder: Path,
     request: GenerationRequest,
-    pictures: Sequence[Image.Image],
+    images: Sequence[Image.Image],
     biases: Sequence[float],
     shots: Sequence[FrontPoint],
     columns: int,
@@ -162,7 +166,7 @@ def _save_strip(
     captions = [f"bias {bias:.2f}" for bias in biases]
     if shots:
         captions = [f"bias {p.bias:.2f}\nphotos {p.image:.3f}\nprompt {p.text:.3f}" for p in shots]
-    return save_sheet(folder / "strip.png", pictures, captions, columns, request.prompt, best)
+    return save_sheet(folder / "strip.png", images, captions, columns, request.prompt, best)
 
 
 def _write_facts(saved: SavedFront, request: GenerationRequest, name: str) -> None:
@@ -182,9 +186,7 @@ def _write_facts(saved: SavedFront, request: GenerationRequest, name: str) -> No
 
 
 def _part(on_step: Progress | None, first: int, own: int, whole: int) -> Progress | None:
-    """Progress of the part that makes `own` of `whole` images a seed, after `first` of them, as progress of
-    all.
-    """
+    """Progress of a part, `own` of `whole` images a seed after `first`, as progress of the whole."""
     if on_step is None:
         return None
 

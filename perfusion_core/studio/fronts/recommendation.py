@@ -1,4 +1,4 @@
-"""The recommended bias of a concept: the knee of its measured front after isotonic regression."""
+"""The recommended bias of a concept: the knee of its measured front after isotonic regression (PAVA)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from perfusion_core.concept import Concept
     from perfusion_core.training.recipe import Recipe
 
-# Few biases and more prompts: between biases the front is steady, and a prompt more is a seed more.
+# Few biases and more prompts: scores change smoothly between biases, and each prompt adds another seed.
 LOCAL_POINTS = 5
 GLOBAL_POINTS = 4
 PROMPTS = 6
 
 INNER = 0.8  # the share of the slider, around its middle, that is recommended from
-OPEN = 0.75  # a concept opens with its own gate at least so far open: people want to see their thing
+OPEN = 0.75  # the recommended gate of a concept's own token is at least this far open: its subject must show
 FLAT = 0.01  # a score that moves less than this along the whole slider says nothing
 NEAR_BEST = 0.05  # of the sum of both scores, each scaled to 0..1
 _PLACES = 81
@@ -41,12 +41,12 @@ def with_recommendation(concept: Concept, judge: Judge, scorer: str) -> Concept:
     """The concept with the bias its own front recommends for each lock, and what the front measured."""
     local = judge.sweep(concept, "local", LOCAL_POINTS)
     whole = judge.sweep(concept, "global", GLOBAL_POINTS)
-    untaught = judge.untaught(concept.superclass)
+    baseline = judge.baseline(concept.superclass)
     scores = {
         **concept.metadata.scores,
         "front_hypervolume": hypervolume(local),  # above the reference (0, 0)
-        "untaught_image": untaught.image,
-        "untaught_text": untaught.text,
+        "untaught_image": baseline.image,
+        "untaught_text": baseline.text,
     }
     temperature = concept.metadata.temperature
     bias = {
@@ -58,29 +58,30 @@ def with_recommendation(concept: Concept, judge: Judge, scorer: str) -> Concept:
 
 
 def recommended_bias(points: Sequence[FrontPoint], lock: Lock = "local", temperature: float = 0.15) -> float:
-    """The knee of the steady front beneath measured `points`; the lock's default when that is flat.
+    """The knee of the front smoothed by isotonic regression; the lock's default when that front is flat.
 
     A few images a point leave scores noisy, and the best single point is often a lucky end of the slider. So
-    each score is first made steady (likeness rising and alignment falling as the bias falls, the closest such
-    curve), scaled to 0..1 and added; of the stretch about as good as the best place, the middle is taken, and
-    never a place in the slider's outer fifth, nor one where the concept's own gate, at `temperature`, is less
-    than OPEN. Raises `PerfusionError` without points.
+    each score is first made monotonic by isotonic regression (a falling bias raises image similarity and
+    lowers text similarity), scaled to 0..1, added, and interpolated linearly between the measured biases. Of
+    the interval within NEAR_BEST of the best sum the middle is taken, never in the slider's outer fifth, nor
+    where the gate of the concept's own token, at `temperature`, is less than OPEN. Raises `PerfusionError`
+    without points.
     """
     if not points:
         raise PerfusionError("A front without points recommends nothing; render at least two.")
     ends = RANGES[lock]
     ordered = sorted(points, key=lambda point: point.bias)
     biases = [point.bias for point in ordered]
-    # From the photos' end to the prompt's: likeness falls, alignment rises.
-    likeness = _scaled([-value for value in _rising([-point.image for point in ordered])])
-    alignment = _scaled(_rising([point.text for point in ordered]))
-    if not any(likeness) and not any(alignment):
+    # From the photos' end to the prompt's image similarity falls and text similarity rises.
+    image_scores = _scaled([-value for value in _isotonic([-point.image for point in ordered])])
+    text_scores = _scaled(_isotonic([point.text for point in ordered]))
+    if not any(image_scores) and not any(text_scores):
         return ends.default
-    gains = [sum(pair) for pair in zip(likeness, alignment, strict=True)]
+    gains = [sum(pair) for pair in zip(image_scores, text_scores, strict=True)]
     margin = (1 - INNER) / 2 * (ends.prompt_end - ends.photo_end)
     shut = 1 - temperature * math.log(OPEN / (1 - OPEN))  # sigma((1 - bias) / temperature) = OPEN
     low = ends.photo_end + margin
-    # A wide gate is never so far open anywhere on the slider: then what opens it furthest.
+    # With a high temperature the gate is nowhere so far open: then the bias that opens it furthest.
     high = max(low, min(ends.prompt_end - margin, shut))
     places = [low + (high - low) * k / (_PLACES - 1) for k in range(_PLACES)]
     values = [float(value) for value in np.interp(places, biases, gains)]
@@ -93,8 +94,8 @@ def recommended_bias(points: Sequence[FrontPoint], lock: Lock = "local", tempera
     return round((places[first] + places[last]) / 2, 2)
 
 
-def _rising(values: Sequence[float]) -> list[float]:
-    """Isotonic regression (pool adjacent violators): the closest sequence that never falls."""
+def _isotonic(values: Sequence[float]) -> list[float]:
+    """Isotonic regression by pooling adjacent violators (PAVA): the least-squares non-decreasing fit."""
     pools: list[tuple[float, int]] = []  # mean and size
     for value in values:
         mean, size = value, 1
@@ -106,6 +107,6 @@ def _rising(values: Sequence[float]) -> list[float]:
 
 
 def _scaled(values: Sequence[float]) -> list[float]:
-    """To 0..1; all 0 where they hardly move."""
+    """Min-max scaled to 0..1; all 0 where the range is under FLAT."""
     low, high = min(values), max(values)
     return [(value - low) / (high - low) if high - low >= FLAT else 0.0 for value in values]

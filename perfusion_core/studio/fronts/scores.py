@@ -1,4 +1,4 @@
-"""What a front is measured with: the concept's photos, a scorer, and two points to compare it with."""
+"""What a front is scored with: the concept's photos, a scorer, and two reference points."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reference:
-    """A point beside the front, and the pictures behind it.
+    """A reference point beside the front, and the images it was measured on.
 
-    "superclass" is the base's own picture of the prompt with the superclass in the concept's place, which is
-    where a concept that does nothing would be. "photos" is the photos among themselves, which is as like them
-    as a picture can be expected to be.
+    "superclass" is the baseline: the base's image of the prompt with the superclass in the concept's place,
+    where a concept without any effect would be. "photos" compares the photos with each other: the highest
+    image similarity that an image can be expected to reach.
     """
 
     kind: Literal["superclass", "photos"]
@@ -44,26 +44,26 @@ class Reference:
 
 @dataclass(frozen=True)
 class FrontJudge:
-    """Scores pictures against the photos of one concept."""
+    """Scores images against the photos of one concept."""
 
     scorer: Scorer
     photos: list[Image.Image]
 
     def shots(self, images: Sequence[Image.Image], biases: Sequence[float], text: str) -> list[FrontPoint]:
-        """The scores of each picture; `biases` has one for each."""
+        """The scores of each image; `biases` has one for each."""
         if not images:
             return []
-        likeness = image_similarity(self.scorer, images, self.photos)
-        alignment = text_similarity(self.scorer, images, text)
-        return [FrontPoint(b, i, t) for b, i, t in zip(biases, likeness, alignment, strict=True)]
+        image_scores = image_similarity(self.scorer, images, self.photos)
+        text_scores = text_similarity(self.scorer, images, text)
+        return [FrontPoint(b, i, t) for b, i, t in zip(biases, image_scores, text_scores, strict=True)]
 
     def references(self, plain: Sequence[Image.Image], paths: Sequence[Path], text: str) -> list[Reference]:
-        """Where the base's own pictures of `text` lie, and the photos where there are two or more."""
+        """The baseline from the base's images of `text`, and the photos where there are two or more."""
         found: list[Reference] = []
         if plain:
-            likeness = fmean(image_similarity(self.scorer, plain, self.photos))
-            alignment = fmean(text_similarity(self.scorer, plain, text))
-            found.append(Reference("superclass", likeness, alignment, tuple(paths)))
+            image = fmean(image_similarity(self.scorer, plain, self.photos))
+            text_score = fmean(text_similarity(self.scorer, plain, text))
+            found.append(Reference("superclass", image, text_score, tuple(paths)))
         if len(self.photos) > 1:
             agreement = photo_agreement(self.scorer, self.photos)
             found.append(

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from perfusion_core.evaluation import FrontPoint, Scorer, Scores, image_similarity, text_similarity
-from perfusion_core.sampling.generator import GenerationRequest, Progress, draw
+from perfusion_core.sampling.generator import GenerationRequest, Progress, generate_rows
 from perfusion_core.sampling.operating_points import Lock, front_biases
 from perfusion_core.sampling.request import Row
 from perfusion_core.training.events import Stopped
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from perfusion_core.concept import Concept
     from perfusion_core.studio.bases import LoadedBase
 
-# Seeds of validation images: the same at every step and in every teaching, so that they can be compared.
+# Seeds of validation images: the same at every step and in every run, so that they can be compared.
 FIRST_SEED = 1000
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What to draw to judge a concept. `prompts` have {} for the concept."""
+    """What is generated to score a concept. `prompts` have {} for the concept."""
 
     prompts: tuple[str, ...]
     steps: int
@@ -41,9 +41,9 @@ class Validation:
 
 
 class Judge:
-    """Draws and scores one base's validation images. Without a scorer it only draws.
+    """Generates and scores one base's validation images. Without a scorer it only generates.
 
-    Once `should_stop` says so, drawing ends at its next step with `Stopped`.
+    Once `should_stop` says so, generation ends at its next step with `Stopped`.
     """
 
     def __init__(
@@ -59,13 +59,16 @@ class Judge:
         self._photos = list(photos)
         self._scorer = scorer
         self._should_stop = should_stop
-        self._drawn: tuple[int, list[Image.Image]] | None = None
+        self._generated: tuple[int, list[Image.Image]] | None = None
 
     def images(self, concept: Concept, step: int) -> list[Image.Image]:
-        """The validation images of a checkpoint, drawn once for showing and scoring."""
-        if self._drawn is None or self._drawn[0] != step:
-            self._drawn = (step, self._draw(concept, self._validation.rows(concept.placeholder), "local"))
-        return self._drawn[1]
+        """The validation images of a checkpoint, generated once for showing and scoring."""
+        if self._generated is None or self._generated[0] != step:
+            self._generated = (
+                step,
+                self._generate(concept, self._validation.rows(concept.placeholder), "local"),
+            )
+        return self._generated[1]
 
     def score(self, concept: Concept, step: int) -> Scores:
         """A checkpoint's mean similarity to the photos and to the prompts."""
@@ -83,17 +86,17 @@ class Judge:
         """The front of a concept over all validation prompts, from the highest bias to the lowest."""
         biases = front_biases(points, lock)
         rows = self._validation.rows(concept.placeholder, [{concept.name: bias} for bias in biases])
-        images = self._draw(concept, rows, lock, on_step)
+        images = self._generate(concept, rows, lock, on_step)
         found: list[FrontPoint] = []
         for k, bias in enumerate(biases):
             scores = self._scores(images[k::points], self._texts(concept.superclass))
             found.append(FrontPoint(bias, scores.image, scores.text))
         return found
 
-    def untaught(self, superclass: str) -> Scores:
-        """What the superclass word alone scores: the mark to beat in likeness."""
+    def baseline(self, superclass: str) -> Scores:
+        """The scores of the superclass word without the concept: the baseline of both similarities."""
         rows = self._validation.rows(superclass)
-        return self._scores(self._draw(None, rows, "local"), self._texts(superclass))
+        return self._scores(self._generate(None, rows, "local"), self._texts(superclass))
 
     def _texts(self, superclass: str) -> list[str]:
         return [prompt.format(superclass) for prompt in self._validation.prompts]
@@ -106,7 +109,7 @@ class Judge:
             self._scorer.name,
         )
 
-    def _draw(
+    def _generate(
         self, concept: Concept | None, rows: list[Row], lock: Lock, on_step: Progress | None = None
     ) -> list[Image.Image]:
         concepts = {} if concept is None else {concept.name: concept}
@@ -114,7 +117,7 @@ class Judge:
         request = GenerationRequest(
             rows[0].prompt or "", steps=asked.steps, guidance=asked.guidance, lock=lock
         )
-        made = draw(
+        made = generate_rows(
             self._loaded.base,
             concepts,
             request,

@@ -37,7 +37,7 @@ def handlers(library: Library, bases: Bases) -> dict[Kind, Handler]:
 
 
 def _load(bases: Bases, context: JobContext) -> Json:
-    """Load a base, unless another has been chosen since this was asked for."""
+    """Load a base, unless another has been chosen since the job was queued."""
     asked = context.job.request
     if asked["base"] != bases.settings.base:
         return {"loaded": False}
@@ -65,7 +65,7 @@ def _teach(library: Library, bases: Bases, context: JobContext) -> Json:
     if taught.entry is None:
         raise JobStopped({"folder": str(taught.folder)})
     metadata = taught.entry.metadata
-    front = _front_of_the_taught(library, bases, context, metadata.name, taught.folder)
+    front = _first_front(library, bases, context, metadata.name, taught.folder)
     return {
         "front": front,
         "concept": metadata.name,
@@ -77,11 +77,11 @@ def _teach(library: Library, bases: Bases, context: JobContext) -> Json:
     }
 
 
-def _front_of_the_taught(
-    library: Library, bases: Bases, context: JobContext, name: str, folder: Path
-) -> Json | None:
-    """The front of what was taught; None when it cannot be drawn, whatever the reason: the concept itself is
-    safe already. What an earlier attempt left half drawn goes.
+def _first_front(library: Library, bases: Bases, context: JobContext, name: str, folder: Path) -> Json | None:
+    """The front of the trained concept; None when it cannot be generated, for whatever reason.
+
+    The concept is in the library already, so a failure here is a warning. Files of an earlier attempt are
+    removed.
     """
     from perfusion_core.studio.fronts.first_front import first_front
 
@@ -182,7 +182,7 @@ def _grid(library: Library, bases: Bases, context: JobContext) -> Json:
 
 
 def _acting(library: Library, bases: Bases, context: JobContext) -> Json:
-    from perfusion_core.studio.creating.attribution_run import draw_acting
+    from perfusion_core.studio.creating.attribution_run import save_overlays
 
     asked = context.job.request
     loaded = bases.get(asked["base"])
@@ -193,7 +193,7 @@ def _acting(library: Library, bases: Bases, context: JobContext) -> Json:
             raise JobStopped
         report(done, total)
 
-    maps = draw_acting(library, loaded, Path(asked["source"]), context.folder, on_step=on_step)
+    maps = save_overlays(library, loaded, Path(asked["source"]), context.folder, on_step=on_step)
     return {"maps": {name: str(path) for name, path in maps.items()}}
 
 
@@ -211,7 +211,7 @@ def _request(asked: Json) -> GenerationRequest:
 
 
 def _progress(context: JobContext) -> Callable[[int, int], None]:
-    """Progress as events, not more often than anyone looks."""
+    """Progress as events, at least SHORTEST_PAUSE seconds apart."""
     last = [0.0]
 
     def on_step(done: int, total: int) -> None:

@@ -1,4 +1,4 @@
-"""What is to be done, being done and has been done, as files.
+"""Job records and their events, as files.
 
     <home>/jobs/<id>/job.json      the record, replaced atomically at each change of state
     <home>/jobs/<id>/events.jsonl  what happened, one JSON object a line, appended

@@ -52,9 +52,7 @@ def owner_lock(
     taken: str = "Another Perfusion Studio is already working in {home}. Use that one, close it, or start "
     "this one with PERFUSION_HOME set to another folder.",
 ) -> FileLock:
-    """Make this process the only one that works in `home`. Raises `PerfusionError`: `taken` when another
-    one does.
-    """
+    """Lock `home` for this process. Raises `PerfusionError`, with the text `taken` when another holds it."""
     from filelock import FileLock, Timeout
 
     make_folder(home, "Set PERFUSION_HOME to one that can.", private=True)
@@ -73,7 +71,7 @@ def owner_lock(
 
 @dataclass
 class _Current:
-    """The job that the thread is working on. `abandoned`: nobody waits for its end any more."""
+    """The job that the thread is working on. `abandoned`: `close` timed out waiting for it."""
 
     id: str
     stop: threading.Event = field(default_factory=threading.Event)
@@ -81,7 +79,7 @@ class _Current:
 
 
 class Worker:
-    """The queue and the thread behind it. Which job is running is known here, never read from the disk."""
+    """The job queue and its one thread. The running job is held in memory, never read from the disk."""
 
     def __init__(self, store: JobStore, handlers: Mapping[Kind, Handler]) -> None:
         self.store = store
@@ -98,7 +96,7 @@ class Worker:
             self.store.own()
             self.store.recover()
             self.store.prune()
-            if self._thread is None:  # else one was left behind at its job, and goes on with the queue
+            if self._thread is None:  # else an earlier thread is still at its job, and goes on
                 self._thread = threading.Thread(target=self._work, name="perfusion-worker", daemon=True)
                 self._thread.start()
 

@@ -22,8 +22,8 @@ def welcome(library: Library, folder: Path = FOLDER) -> list[str]:
     """Put the bundled concepts into a library that has never been used; returns their names.
 
     A library whose concepts were all deleted has been used: they do not come back. All of them come at once,
-    or none does: a disk that is full keeps no program from starting. Only headers are read, so that the first
-    start is as quick as the others; the rest is checked when a concept is used.
+    or none does; a full disk does not keep the program from starting. Only headers are read, so that the
+    first start is as quick as the others; the rest is checked when a concept is used.
     """
     if library.folder.exists() or not folder.is_dir():
         return []

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 CONCEPT_FILE = "concept.safetensors"
 THUMBNAIL_FILE = "thumbnail.png"
 RUN_FOLDER = "run"
-DRAFT_PREFIX = ".new-"  # a folder in the making: never listed
+DRAFT_PREFIX = ".new-"  # an unfinished folder: never listed
 
 
 @dataclass(frozen=True)

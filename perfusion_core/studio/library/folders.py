@@ -12,7 +12,7 @@ from perfusion_core.errors import LibraryError
 from perfusion_core.files import make_folder, move_folder, remove_folder
 from perfusion_core.studio.library.entry import DRAFT_PREFIX
 
-DEAD_AFTER = 24 * 3600.0  # seconds after which a folder in the making belongs to a killed process
+DEAD_AFTER = 24 * 3600.0  # seconds after which an unfinished folder is one of a killed process
 WAY_OUT = "Set PERFUSION_HOME to one that can."
 
 
@@ -71,7 +71,7 @@ def new_id() -> str:
 
 
 def _sweep(library: Path) -> None:
-    """Delete folders in the making that a killed process left behind."""
+    """Delete unfinished folders that a killed process left behind."""
     for draft in library.glob(f"{DRAFT_PREFIX}*"):
         with contextlib.suppress(OSError):
             if time.time() - draft.stat().st_mtime > DEAD_AFTER:

@@ -1,4 +1,4 @@
-"""The concepts a person has: one folder each, and the files in it are the truth.
+"""The library of concepts: one folder each; the files are the only state.
 
     <home>/library/<id>/concept.safetensors   the concept; a folder without one is not listed
     <home>/library/<id>/thumbnail.png         what the card shows
@@ -88,7 +88,7 @@ class Library:
     # Adding
 
     def begin(self, fill: Callable[[Path], None] = lambda folder: None) -> Path:
-        """A folder for a concept that is still being taught, with what `fill` writes into it.
+        """A folder for a concept that is still in training, with what `fill` writes into it.
 
         It is not listed before `add` puts a concept into it. When `fill` raises, there is no folder.
         """
@@ -100,12 +100,12 @@ class Library:
         return moved_in(self.folder, make)
 
     def discard(self, folder: Path) -> None:
-        """Delete a folder that `begin` gave and that has not come to a concept."""
+        """Delete a folder that `begin` gave and that holds no finished concept."""
         if not (folder / CONCEPT_FILE).exists():
             remove_folder(folder)
 
     def unfinished(self) -> list[Path]:
-        """Folders of teachings that have not come to a concept, latest first."""
+        """Folders of teachings without a finished concept, latest first."""
         found: list[tuple[float, Path]] = []
         with contextlib.suppress(OSError):
             for folder in self.folder.iterdir():
@@ -135,7 +135,7 @@ class Library:
         folder: Path | None = None,
         overwrite: bool = False,
     ) -> LibraryEntry:
-        """Keep `concept`, in the folder that `begin` gave when it was taught here.
+        """Keep `concept`, in the folder that `begin` gave when it was trained here.
 
         Adding once more into the same folder replaces what is there. Raises `LibraryError` when another
         concept has the name, unless `overwrite`: then that one goes to the trash. Raises `ConceptError` for a
@@ -161,9 +161,7 @@ class Library:
             return self._reread(home)
 
     def import_file(self, path: Path, *, name: str | None = None, overwrite: bool = False) -> LibraryEntry:
-        """Take a concept file from anyone. Refusals are `ConceptError` (the file) or `LibraryError` (the
-        name).
-        """
+        """Import a concept file. Raises `ConceptError` (for the file) or `LibraryError` (the name)."""
         concept = load_concept(path)
         if name is not None:
             concept = concept.with_metadata(name=validate_name(plain(name)))

@@ -21,9 +21,9 @@ EMBEDDED_SIDE = 96
 LARGEST_CARD = 2**20  # bytes; a card of ours has at most a quarter of that
 
 
-def card_bytes(picture: Image.Image) -> bytes:
+def card_bytes(image: Image.Image) -> bytes:
     """A PNG for the library's own folder."""
-    return _small(picture, CARD_SIDE, "PNG")
+    return _small(image, CARD_SIDE, "PNG")
 
 
 def is_card(path: Path) -> bool:
@@ -42,21 +42,19 @@ def read_card(path: Path | None) -> Image.Image | None:
     from PIL import Image
 
     try:
-        with Image.open(path, formats=["PNG"]) as picture:
-            return picture.convert("RGB") if max(picture.size) <= LARGEST_THUMBNAIL_SIDE else None
+        with Image.open(path, formats=["PNG"]) as image:
+            return image.convert("RGB") if max(image.size) <= LARGEST_THUMBNAIL_SIDE else None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
 
 
-def embedded(picture: Image.Image) -> str:
+def embedded(image: Image.Image) -> str:
     """A few kB of WebP in base64, to travel inside a concept file."""
-    return base64.b64encode(_small(picture, EMBEDDED_SIDE, "WEBP")).decode()
+    return base64.b64encode(_small(image, EMBEDDED_SIDE, "WEBP")).decode()
 
 
 def from_embedded(text: str | None) -> Image.Image | None:
-    """The image inside a concept file, decoded with care: it may be a stranger's. None when it is no image
-    or an absurdly large one.
-    """
+    """The image inside an untrusted concept file; None when it is not an image or too large."""
     if text is None:
         return None
     from PIL import Image
@@ -65,14 +63,14 @@ def from_embedded(text: str | None) -> Image.Image | None:
         content = base64.b64decode(text)
         if max(webp_size(content)) > LARGEST_THUMBNAIL_SIDE:  # before any library sees it
             return None
-        with Image.open(io.BytesIO(content), formats=["WEBP"]) as picture:
-            return picture.convert("RGB")
+        with Image.open(io.BytesIO(content), formats=["WEBP"]) as image:
+            return image.convert("RGB")
     except (binascii.Error, OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
         return None  # a concept without an image is still a concept
 
 
-def _small(picture: Image.Image, side: int, kind: str) -> bytes:
-    small = picture.convert("RGB")
+def _small(image: Image.Image, side: int, kind: str) -> bytes:
+    small = image.convert("RGB")
     small.thumbnail((side, side))
     buffer = io.BytesIO()
     small.save(buffer, format=kind)

@@ -56,7 +56,7 @@ class Frame:
         return cls(min(size) / side, left / across if across else 0.5, top / down if down else 0.5)
 
     def box(self, size: tuple[int, int]) -> Box:
-        """In pixels of a picture of `size` (width, height); always a square inside it."""
+        """In pixels of an image of `size` (width, height); always a square inside it."""
         side = max(1, round(min(size) / min(max(self.zoom, 1.0), CLOSEST)))
         left = round((size[0] - side) * min(max(self.across, 0.0), 1.0))
         top = round((size[1] - side) * min(max(self.down, 0.0), 1.0))
@@ -108,10 +108,10 @@ def recut(staging: Staging, opened: Opened, layer: Image.Image | None, frame: Fr
 def painted_mask(opened: Opened, layer: Image.Image | None) -> tuple[NDArray[Any], bool]:
     """The mask of an edited layer, (SIDE, SIDE) in 0..1, and whether it was changed by hand."""
     import numpy as np
-    from PIL import Image as Pictures
+    from PIL import Image as PILImage
 
     try:
-        with Pictures.open(opened.mask, formats=["PNG"]) as kept:
+        with PILImage.open(opened.mask, formats=["PNG"]) as kept:
             before = np.asarray(kept.convert("L"), dtype=np.float32) / 255
     except OSError as error:  # open for so long that newer files have taken its place
         raise PerfusionError("The photo is no longer open. Close it and open it again.") from error
@@ -144,12 +144,12 @@ def _table(staging: Staging, photo: Photo, mask: Any, opened: Opened, remark: st
 
 def _layer(mask: NDArray[Any]) -> Image.Image:
     import numpy as np
-    from PIL import Image as Pictures
+    from PIL import Image as PILImage
 
     pixels = np.zeros((*mask.shape, 4), dtype=np.uint8)
     pixels[..., :3] = TINT
     pixels[..., 3] = np.round(mask * OPACITY * 255)
-    return Pictures.fromarray(pixels)
+    return PILImage.fromarray(pixels)
 
 
 def _inside(box: Box) -> tuple[slice, slice]:
@@ -159,15 +159,15 @@ def _inside(box: Box) -> tuple[slice, slice]:
 
 def _scaled(mask: Any, side: int) -> NDArray[Any]:
     import numpy as np
-    from PIL import Image as Pictures
+    from PIL import Image as PILImage
 
-    picture = Pictures.fromarray(np.asarray(mask, dtype=np.float32))
-    return np.asarray(picture.resize((side, side), Pictures.Resampling.BILINEAR)).clip(0.0, 1.0)
+    image = PILImage.fromarray(np.asarray(mask, dtype=np.float32))
+    return np.asarray(image.resize((side, side), PILImage.Resampling.BILINEAR)).clip(0.0, 1.0)
 
 
 def _keep(staging: Staging, mask: NDArray[Any], kind: Literal["masks", "painted"]) -> Path:
     import numpy as np
-    from PIL import Image as Pictures
+    from PIL import Image as PILImage
 
-    picture = Pictures.fromarray(np.round(mask * 255).astype(np.uint8))
-    return staging_file(staging, picture, kind)
+    image = PILImage.fromarray(np.round(mask * 255).astype(np.uint8))
+    return staging_file(staging, image, kind)

@@ -54,9 +54,7 @@ def latest_teaching(store: JobStore) -> Job | None:
 
 
 def teach_progress(store: JobStore, job: Job) -> TeachProgress:
-    """The progress of a teaching job from its events. A step done again after a crash replaces what it said
-    before.
-    """
+    """The progress of a teaching job from its events; of a step repeated after a crash the last counts."""
     found = TeachProgress(job)
     facts: dict[str, Any] = {"stage": "", "step": 0, "total": 0, "seconds": 0.0, "eta": None}
     clock: list[tuple[int, float]] = []

@@ -91,7 +91,7 @@ def _fill(run: RunFolder, request: TeachRequest, name: str, superclass: str, pho
     crops = request.crops or [None] * len(photos)
     facts: list[PhotoFacts] = []
     for photo, mask, crop in zip(photos, masks, crops, strict=True):
-        decided = photo.crop if mask is not None else crop  # a mask is drawn over one square
+        decided = photo.crop if mask is not None else crop  # a mask belongs to one square
         facts.append(
             PhotoFacts(
                 sha=photo.sha, original_name=photo.original_name, crop=decided, painted=mask is not None
@@ -115,9 +115,7 @@ def _fill(run: RunFolder, request: TeachRequest, name: str, superclass: str, pho
 
 
 def find_unfinished(library: Library, name: str = "") -> Path:
-    """The folder of the latest teaching that was not finished, of that name when given. Raises
-    `LibraryError`.
-    """
+    """The folder of the latest unfinished teaching, of that name when given. Raises `LibraryError`."""
     wanted = plain(name).casefold()
     known: list[str] = []
     for folder in library.unfinished():
@@ -142,8 +140,7 @@ def teach(
     should_stop: Callable[[], bool] = lambda: False,
     say: Callable[[str], None] = lambda message: None,
 ) -> Taught:
-    """Teach what `begin_teaching` put into `folder`, or continue it where it stopped, and keep it in the
-    library.
+    """Train on what `begin_teaching` put into `folder`, or resume it, and keep the concept in the library.
 
     `say` is told which stage begins. Stopping keeps everything; so does any error, and both can be continued.
     A teaching that has come to its concept is not done again. A name that was given away meanwhile gets a

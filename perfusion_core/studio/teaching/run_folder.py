@@ -1,4 +1,4 @@
-"""The files of one teaching, so that it can be stopped, looked at and continued by anyone who finds them.
+"""The files of one run, from which it can be shown, stopped and resumed.
 
     run/teach.json            what was asked, and every photo's original name
     run/photos/<id>.png       the photos, upright and whole
@@ -41,7 +41,7 @@ Setting = str | int | float | bool
 class PhotoFacts(BaseModel):
     """One photo of a run.
 
-    crop: the square a person chose in the whole picture (left, top, right, bottom), None where it is to be
+    crop: the square a person chose in the whole image (left, top, right, bottom), None where it is to be
     found; painted: its mask was made by hand.
     """
 

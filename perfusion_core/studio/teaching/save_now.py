@@ -1,4 +1,4 @@
-"""Keeping what a teaching has learned so far, without ending it."""
+"""Saving a run's best checkpoint as a concept while training continues."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 
 def save_now(library: Library, job: Job) -> LibraryEntry:
-    """The best checkpoint of a teaching as a concept of its own, called `<name>-so-far`. Raises
-    `LibraryError`.
-    """
+    """Save a run's best checkpoint as the concept `<name>-so-far`. Raises `LibraryError`."""
     file = Path(str(job.request.get("folder", ""))) / "run" / "best.safetensors"
     if not file.is_file():
         raise LibraryError(

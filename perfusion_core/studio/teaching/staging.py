@@ -60,10 +60,9 @@ class Staging:
 
     @contextmanager
     def segmenter(self) -> Generator[Any]:
-        """The segmenter of the base in use, `Missing`, or `NotYet`. Raises `PerfusionError` when the base
-        cannot be loaded.
+        """The segmenter of the base in use, `Missing`, or `NotYet`. Raises `PerfusionError` as `load` does.
 
-        The base is loaded by the worker, never here, and is not let go while this is held.
+        The base is loaded by the worker, never here, and is not released while this is held.
         """
         title = self.load()
         with self.bases.borrow() as loaded:
@@ -85,9 +84,7 @@ class Look:
 
 
 def stage(staging: Staging, sources: Sequence[Path]) -> list[Staged]:
-    """Check photos and make upright square thumbnails. Raises `PhotoError` naming the photo that is
-    refused.
-    """
+    """Check photos and make upright square thumbnails. Raises `PhotoError` naming the refused photo."""
     from perfusion_core.training.photos import load_photos
 
     photos = load_photos([str(path) for path in sources])
@@ -118,8 +115,7 @@ def staged_again(staging: Staging, run: RunFolder) -> list[Staged]:
 
 
 def with_masks(staging: Staging, staged: Sequence[Staged], look: Look) -> tuple[list[Staged], str]:
-    """The same photos in the squares they will be learned from, with what is not learned from paled; and a
-    remark where the subject was not found.
+    """The photos cropped as for training, the background dimmed; a remark where no subject was found.
 
     Needs the base model where there is a word to look for; without a segmenter whole photos are shown and the
     remark says so.
@@ -129,8 +125,8 @@ def with_masks(staging: Staging, staged: Sequence[Staged], look: Look) -> tuple[
     for one in staged:
         photo, mask, remark = look_for(staging, one, look)
         masked = bool(mask.min() < 1.0)
-        picture = overlay(photo.image, mask) if masked else photo.image
-        shown.append(replace(one, thumbnail=str(thumbnail(staging, picture)), masked=masked))
+        image = overlay(photo.image, mask) if masked else photo.image
+        shown.append(replace(one, thumbnail=str(thumbnail(staging, image)), masked=masked))
         remarks += [remark] if remark else []
     return shown, " ".join(dict.fromkeys(remarks))
 
@@ -164,16 +160,16 @@ def look_for(staging: Staging, one: Staged, look: Look) -> tuple[Photo, NDArray[
 
 
 def overlay(image: Image.Image, mask: Any) -> Image.Image:
-    """The photo with everything but the subject paled and tinted. Shape: mask (H, W) in 0..1."""
+    """The photo with everything but the subject dimmed and tinted. Shape: mask (H, W) in 0..1."""
     import numpy as np
-    from PIL import Image as Pictures
+    from PIL import Image as PILImage
 
     pixels = np.asarray(image.convert("RGB"), dtype=np.float32)
     weight = np.asarray(mask, dtype=np.float32)[..., None]
     weight = weight / max(float(weight.max()), 1e-6)
     ground = 0.35 * pixels + 0.65 * (0.82 * 255 + 0.18 * np.array(TINT, dtype=np.float32))
     mixed = weight * pixels + (1 - weight) * ground
-    return Pictures.fromarray(mixed.clip(0, 255).astype(np.uint8))
+    return PILImage.fromarray(mixed.clip(0, 255).astype(np.uint8))
 
 
 def thumbnail(staging: Staging, image: Image.Image) -> Path:

@@ -93,7 +93,7 @@ def _written(name: str, number: str, lock: str) -> None:
 
 
 def _follow(room: CreateRoom, studio: Studio, served: Served, sliders: dict[str, gr.Slider]) -> None:
-    """Remember where the sliders stand, and draw the image at a dragged one's new position."""
+    """Remember the sliders' positions, and generate the image at a dragged one's new position."""
     stage, live, form = room.stage, room.seed_row.live, room.form
 
     def remember(values: Mapping[Any, Any]) -> dict[str, float]:

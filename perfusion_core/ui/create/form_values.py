@@ -39,9 +39,7 @@ class Asked:
 
     @classmethod
     def of(cls, prompt: str | None, values: Mapping[str, Any]) -> Asked:
-        """From the fields' values by name; an empty field is None. Raises `PerfusionError` for a seed that is
-        no whole number.
-        """
+        """From the fields' values by name; an empty field is None. Raises `PerfusionError` for a bad seed."""
         whole = {key: int(values[key] or 0) for key in ("count", "steps", "width", "height")}
         return cls(
             prompt=prompt or "",
@@ -54,9 +52,7 @@ class Asked:
         )
 
     def request(self, positions: Mapping[str, float], **changes: Any) -> GenerationRequest:
-        """The request for these values, with `changes` to its fields; `positions` are slider positions in
-        0..100 by concept.
-        """
+        """The request for these values, with `changes` to its fields; `positions`: sliders in 0..100."""
         fields = {
             "prompt": self.prompt,
             "negative_prompt": self.negative_prompt,

@@ -1,4 +1,4 @@
-"""A front or a grid as HTML: the drawing, and every picture as a button."""
+"""A front or a grid as HTML: the scatter plot, and every image as a button."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
     from perfusion_core.studio.jobs.store import Job
     from perfusion_core.ui.served import Served
 
-# What a reference point is called in the drawing.
+# What a reference point is called in the plot.
 REFERENCES = {"superclass": "superclass prompt", "photos": "the photos"}
 
 
 def board(job: Job, served: Served) -> str:
-    """HTML of a finished front or grid; every point carries the number of its picture."""
+    """HTML of a finished front or grid; every point carries the number of its image."""
     inside = _grid(job, served) if job.kind == "grid" else _front(job, served)
     return f'<section class="card board" data-job="{escape(job.id)}">{inside}</section>'
 
 
 def picked(job: Job, number: int) -> tuple[str, int, str, dict[str, float]]:
-    """What picture `number` was made with: prompt, seed, lock and the gate bias of each varied concept.
+    """What image `number` was made with: prompt, seed, lock and the gate bias of each varied concept.
 
-    Raises `IndexError` for a picture that is not there.
+    Raises `IndexError` for an image that is not there.
     """
     asked = job.request["request"]
     if not 0 <= number < len(job.result["paths"]):
@@ -48,7 +48,7 @@ def picked(job: Job, number: int) -> tuple[str, int, str, dict[str, float]]:
 
 
 def _seeds(job: Job) -> list[int]:
-    """The seed of each row; fronts drawn by earlier versions had one."""
+    """The seed of each row; fronts made by earlier versions had one."""
     return [int(seed) for seed in job.result.get("seeds") or [job.request["request"]["seed"]]]
 
 
@@ -92,14 +92,14 @@ def _explained(job: Job, scored: bool, seeds: int) -> str:
 
 
 def _strip(job: Job, served: Served, seeds: list[int], marked: int | None) -> str:
-    """The pictures, a row for each seed; before each row the base's own picture where there is one."""
+    """The images, a row for each seed; before each row its baseline image where there is one."""
     biases, paths = [float(bias) for bias in job.result["biases"]], job.result["paths"]
     plain = next((one["paths"] for one in job.result.get("references", []) if one["paths"]), [])
     rows = ""
     for i, seed in enumerate(seeds):
         own = paths[i * len(biases) : (i + 1) * len(biases)]
         shots = "".join(
-            _picture(i * len(biases) + j, path, f"{biases[j]:.2f}", served, j == marked)
+            _image(i * len(biases) + j, path, f"{biases[j]:.2f}", served, j == marked)
             for j, path in enumerate(own)
         )
         first = _plain(plain[i], served) if i < len(plain) else ""
@@ -126,7 +126,7 @@ def _grid(job: Job, served: Served) -> str:
     body = ""
     for i, bias in enumerate(rows):
         cells = [
-            _picture(k, paths[k], f"{bias:.2f} and {columns[j]:.2f}", served, False, bare=True)
+            _image(k, paths[k], f"{bias:.2f} and {columns[j]:.2f}", served, False, bare=True)
             for j in range(len(columns))
             if (k := i * len(columns) + j) < len(paths)
         ]
@@ -140,7 +140,7 @@ def _grid(job: Job, served: Served) -> str:
     )
 
 
-def _picture(pick: int, path: str, words: str, served: Served, marked: bool, bare: bool = False) -> str:
+def _image(pick: int, path: str, words: str, served: Served, marked: bool, bare: bool = False) -> str:
     caption = "" if bare else f"<span>{escape(words)}</span>"
     return (
         f'<button type="button" class="{"shot shot-marked" if marked else "shot"}" data-pick="{pick}" '

@@ -1,4 +1,4 @@
-"""Explore: the same picture along one concept's gate bias, or over the biases of two; a click keeps one."""
+"""Explore: the same image along one concept's gate bias, or over the biases of two; a click keeps one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A front as a drawing: likeness to the photos against likeness to the prompt, a point for each gate bias."""
+"""A front as an SVG scatter plot: image similarity against text similarity, a point for each gate bias."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Place = Callable[[float], float]
 
 @dataclass(frozen=True)
 class Dot:
-    """One point: its picture's number, gate bias and scores."""
+    """One point: its image's number, gate bias and scores."""
 
     pick: int
     bias: float
@@ -79,7 +79,7 @@ def _dot(dot: Dot, across: Place, up: Place, kind: str, radius: int, named: bool
     x, y = across(dot.text), up(dot.image)
     words = f"bias {dot.bias:.2f}: photos {dot.image:.3f}, prompt {dot.text:.3f}"
     label = f'<text x="{x:.1f}" y="{y - 13:.1f}" text-anchor="middle">{dot.bias:.2f}</text>' if named else ""
-    # A mean can be reached with the keyboard; a single seed is its picture's button as well.
+    # A mean can be reached with the keyboard; a single seed is its image's button as well.
     reached = (
         f'tabindex="0" role="button" aria-label="{escape(words)}"' if radius > 4 else 'aria-hidden="true"'
     )

@@ -1,4 +1,4 @@
-"""Image info: the recipe inside a picture, and the way back into Create."""
+"""Image info: the recipe inside an image, and the way back into Create."""
 
 from __future__ import annotations
 

@@ -41,24 +41,22 @@ def details(entry: LibraryEntry, studio: Studio, served: Served) -> str:
 
 
 def _taught(entry: LibraryEntry, served: Served) -> str:
-    """How the concept was taught, folded away: settings, the photos learned from, the previews of the chosen
-    step.
-    """
+    """How the concept was taught, folded away: settings, training photos, previews of the chosen step."""
     facts = entry.metadata
     rows = [("When", facts.created_at[:16].replace("T", " "))]
     rows += [(word, _spoken(facts.recipe[key])) for key, word in SETTINGS.items() if key in facts.recipe]
     if "step" in facts.scores:
         rows.append(("Chosen at step", f"{facts.scores['step']:.0f}"))
-    photos = _pictures(sorted((entry.run / "squares").glob("*.png")), "Photo", served)
+    photos = _images(sorted((entry.run / "squares").glob("*.png")), "Photo", served)
     step = int(facts.scores.get("step", -1))
-    previews = _pictures(sorted((entry.run / "previews").glob(f"step-{step:04d}-*.png")), "Preview", served)
+    previews = _images(sorted((entry.run / "previews").glob(f"step-{step:04d}-*.png")), "Preview", served)
     return (
         f'<details class="taught"><summary>How it was taught</summary>{photos}{previews}{_list(rows)}'
         "</details>"
     )
 
 
-def _pictures(paths: list[Path], what: str, served: Served) -> str:
+def _images(paths: list[Path], what: str, served: Served) -> str:
     figures = "".join(
         f'<figure><img src="{escape(served.url(path))}" alt="{what}" loading="lazy"></figure>'
         for path in paths

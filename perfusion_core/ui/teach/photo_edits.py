@@ -78,7 +78,7 @@ def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
             return {editor.said: note(str(error), "problem")}
 
     def reset(values: Mapping[Any, Any]) -> Updates:
-        """Back to the square and the mask that are found without anyone's help."""
+        """Reset to the square and the mask that are found automatically."""
         now: Opened | None = values[editor.opened]
         if now is None:
             return closed(editor)

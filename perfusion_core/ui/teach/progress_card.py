@@ -126,7 +126,7 @@ def _previews(now: TeachProgress, served: Served) -> str:
 
 
 def _prompts(now: TeachProgress) -> tuple[str, ...]:
-    """What the previews are drawn for; nothing where the run's settings cannot be read."""
+    """The prompts of the previews; none where the run's settings cannot be read."""
     try:
         recipe = RunFolder(now.folder).recipe()
     except PerfusionError:

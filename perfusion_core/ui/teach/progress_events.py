@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 def listen(
     panel: ProgressPanel, create: CreateRoom, rooms: gr.Tabs, studio: Studio, served: Served, demo: gr.Blocks
 ) -> None:
-    """The buttons act on the teaching that the card shows: a newer one may have been asked for in another
-    tab since the card was drawn.
-    """
+    """The buttons act on the teaching that the card shows, not on a newer one from another tab."""
 
     def look(shown: str) -> Any:
         now = updates(panel, studio, served)

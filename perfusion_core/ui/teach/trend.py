@@ -14,8 +14,9 @@ WIDTH, HEIGHT = 600, 120
 
 
 def loss_trend(now: TeachProgress) -> str:
-    """An SVG; nothing before two steps. The loss of one step says little: it depends on the noise and the
-    timestep that were drawn for it.
+    """An SVG; nothing before two steps.
+
+    A single step's loss says little: it depends on the random noise and timestep of its batch.
     """
     if len(now.losses) < 2:
         return ""

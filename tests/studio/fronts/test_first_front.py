@@ -24,5 +24,5 @@ def test_the_front_of_a_taught_concept_can_be_looked_at_like_any_other(
     assert all(Path(path).is_file() for path in front.result["paths"])
 
 
-def test_a_front_without_pictures_is_none(settings: Any) -> None:
+def test_a_front_without_images_is_none(settings: Any) -> None:
     assert as_front(JobStore(settings.jobs_folder).new("front", "Front", {})) is None

@@ -74,7 +74,7 @@ def test_a_front_of_several_seeds_has_a_row_for_each_and_the_mean_of_their_score
     for k, point in enumerate(both.points):
         assert point.image == pytest.approx(fmean(row.points[k].image for row in rows))
         assert point.text == pytest.approx(fmean(row.points[k].text for row in rows))
-    whole = 2 * 2 * 3  # steps, seeds, two biases and the base's own picture
+    whole = 2 * 2 * 3  # steps, seeds, two biases and the base's own image
     assert seen[-1] == (whole, whole)
     assert seen == sorted(seen)
 

@@ -22,7 +22,7 @@ def front(image: list[float], text: list[float], lock: Lock = "local") -> list[F
     return [FrontPoint(b, i, t) for b, i, t in zip(biases, image, text, strict=True)]
 
 
-# Likeness is gained early, alignment lost late: the corner is at the fifth point.
+# Image similarity is gained early, text similarity lost late: the corner is at the fifth point.
 IMAGE = [0.30, 0.34, 0.38, 0.44, 0.50, 0.51, 0.52]
 TEXT = [0.60, 0.60, 0.59, 0.58, 0.57, 0.47, 0.38]
 

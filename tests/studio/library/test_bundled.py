@@ -191,7 +191,7 @@ def test_what_was_learned_so_far_becomes_a_concept_of_its_own(
     assert save_now(library, job).name == "biscuit-so-far-2"
 
 
-def test_pictures_under_a_dragged_slider_are_known_by_their_folder(settings: Any) -> None:
+def test_images_under_a_dragged_slider_are_known_by_their_folder(settings: Any) -> None:
     store = JobStore(settings.jobs_folder)
     assert is_live(store.new("generate", "x", {"out": str(settings.cache_folder / FOLDER)}))
     assert not is_live(store.new("generate", "x", {"out": str(settings.outputs)}))

@@ -142,8 +142,8 @@ def test_notes_and_bias_survive_on_disk_and_absurd_ones_do_not_get_there(
 
 
 def test_export_and_import_make_a_round_trip(library: Library, concept: Any, tmp_path: Path) -> None:
-    pictured = concept.with_metadata(thumbnail=embedded(Image.new("RGB", (64, 64), "green")))
-    library.add(pictured)
+    with_image = concept.with_metadata(thumbnail=embedded(Image.new("RGB", (64, 64), "green")))
+    library.add(with_image)
     path = library.export("biscuit", tmp_path)
     assert path.name == "biscuit.safetensors"
     with pytest.raises(LibraryError, match="there already"):

@@ -27,8 +27,8 @@ def test_photos_become_square_thumbnails_under_names_of_our_own(studio: Studio, 
     staged = stage(studio.staging, [*photos, photos[0]])
     assert [one.source for one in staged] == [str(path) for path in photos]
     assert "same picture" in staged[0].warnings[0]
-    with Image.open(staged[0].thumbnail) as picture:
-        assert picture.width == picture.height
+    with Image.open(staged[0].thumbnail) as image:
+        assert image.width == image.height
     assert "photo" not in Path(staged[0].thumbnail).name
 
 

@@ -1,4 +1,4 @@
-"""Create: a prompt, its sliders, and the picture under them."""
+"""Create: a prompt, its sliders, and the image under them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from urllib.parse import unquote, urljoin
 import pytest
 
 from perfusion_core.sampling.png import ImageRecipe, read_recipe
-from tests.ui.running_app import RunningApp, changed, created, enter, picture
+from tests.ui.running_app import RunningApp, changed, created, enter, image
 
 pytestmark = pytest.mark.browser
 
 
-def test_two_concepts_combine_into_a_saved_picture_that_the_gallery_serves(app: RunningApp, page) -> None:
+def test_two_concepts_combine_into_a_saved_image_that_the_gallery_serves(app: RunningApp, page) -> None:
     from playwright.sync_api import expect
 
     app.open(page)
@@ -40,7 +40,7 @@ def test_sliders_come_and_go_with_the_prompt(app: RunningApp, page) -> None:
     expect(prompt).to_have_value("a photo of <mug> <biscuit>")
 
 
-def test_the_picture_follows_a_dragged_slider_with_the_seed_kept(app: RunningApp, page) -> None:
+def test_the_image_follows_a_dragged_slider_with_the_seed_kept(app: RunningApp, page) -> None:
     app.open(page)
     page.locator("#prompt textarea").fill("a photo of <biscuit>")
     page.wait_for_selector("#dose-mug", state="detached")
@@ -55,10 +55,10 @@ def test_the_picture_follows_a_dragged_slider_with_the_seed_kept(app: RunningApp
     changed(page, before)
     found = _live_recipe_at_the_photos_end(app.home / "cache" / "live-pictures")
     assert found.seed == read_recipe(app.home / "outputs" / Path(unquote(before)).name).seed
-    assert picture(page) != before
+    assert image(page) != before
 
 
-def test_two_pictures_are_compared_and_where_the_concepts_acted_is_shown(app: RunningApp, page) -> None:
+def test_two_images_are_compared_and_where_the_concepts_acted_is_shown(app: RunningApp, page) -> None:
     from playwright.sync_api import expect
 
     app.open(page)
@@ -126,7 +126,7 @@ def test_a_number_in_the_prompt_holds_its_slider_and_without_it_the_slider_moves
     expect(slider).to_be_enabled()
 
 
-def test_a_downloaded_picture_is_the_saved_file(app: RunningApp, page, tmp_path: Path) -> None:
+def test_a_downloaded_image_is_the_saved_file(app: RunningApp, page, tmp_path: Path) -> None:
     app.open(page)
     _steps(page, 3)
     source = created(page)
@@ -138,7 +138,7 @@ def test_a_downloaded_picture_is_the_saved_file(app: RunningApp, page, tmp_path:
     assert (tmp_path / "got.png").read_bytes() == saved.read_bytes()
 
 
-def test_a_prompt_with_an_unknown_concept_says_so_beside_the_picture(app: RunningApp, page) -> None:
+def test_a_prompt_with_an_unknown_concept_says_so_beside_the_image(app: RunningApp, page) -> None:
     app.open(page)
     page.locator("#prompt textarea").fill("a photo of <nobody>")
     page.locator("#prompt textarea").press("Control+Enter")
@@ -163,7 +163,7 @@ def _steps(page, count: int) -> None:
 
 
 def _live_recipe_at_the_photos_end(folder: Path, patience: float = 60.0) -> ImageRecipe:
-    """The recipe of the newest live picture, once the newest position has been drawn."""
+    """The recipe of the newest live image, once the newest position has been drawn."""
     ends = time.monotonic() + patience
     while time.monotonic() < ends:
         newest = max(folder.rglob("*.png"), key=lambda path: path.stat().st_mtime)

@@ -31,7 +31,7 @@ def point(bias: float, image: float, text: float) -> dict[str, float]:
     return {"bias": bias, "image": image, "text": text}
 
 
-def test_a_front_of_two_seeds_has_two_rows_and_each_picture_its_own_seed_and_bias(tmp_path: Path) -> None:
+def test_a_front_of_two_seeds_has_two_rows_and_each_image_its_own_seed_and_bias(tmp_path: Path) -> None:
     job = front(tmp_path)
     shown = board(job, Served(tmp_path / "served"))
     assert re.findall(r"Seed \d", shown) == ["Seed 7", "Seed 8"]
@@ -67,7 +67,7 @@ def test_a_front_drawn_before_there_were_seeds_is_still_shown(tmp_path: Path) ->
     job = front(tmp_path, points=[point(0.9, 0.3, 0.6), point(0.5, 0.5, 0.4)])
     old = {key: job.result[key] for key in ("points", "biases")}
     job = job.changed(result={**old, "paths": job.result["paths"][:2]})
-    assert board(job, Served(tmp_path / "served")).count("data-pick") == 4  # two points, two pictures
+    assert board(job, Served(tmp_path / "served")).count("data-pick") == 4  # two points, two images
     assert picked(job, 1)[1:] == (7, "local", {"mug": 0.5})
 
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.browser
 ENDS = RANGES["local"]
 
 
-def test_a_clicked_picture_of_a_front_becomes_the_concepts_setting_in_create(
+def test_a_clicked_image_of_a_front_becomes_the_concepts_setting_in_create(
     app: RunningApp, page: Page
 ) -> None:
     from playwright.sync_api import expect

@@ -1,4 +1,4 @@
-"""Image info: a picture's recipe goes back into the form."""
+"""Image info: an image's recipe goes back into the form."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.ui.running_app import RunningApp
 pytestmark = pytest.mark.browser
 
 
-def test_the_recipe_of_a_dropped_picture_is_loaded_into_create(app: RunningApp, page, tmp_path) -> None:
+def test_the_recipe_of_a_dropped_image_is_loaded_into_create(app: RunningApp, page, tmp_path) -> None:
     from PIL import Image
     from playwright.sync_api import expect
 
@@ -39,7 +39,7 @@ def test_the_recipe_of_a_dropped_picture_is_loaded_into_create(app: RunningApp, 
     expect(page.locator("#dose-mug input[type=range]")).to_have_value("100")
 
 
-def test_a_picture_without_a_recipe_is_refused_in_words(app: RunningApp, page, tmp_path) -> None:
+def test_an_image_without_a_recipe_is_refused_in_words(app: RunningApp, page, tmp_path) -> None:
     from PIL import Image
 
     path = tmp_path / "plain.png"

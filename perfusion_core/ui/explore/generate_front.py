@@ -55,8 +55,8 @@ def listen(
             said += note(job.error or "It failed.", "problem")
         elif job.state == "stopped":
             said += note("Stopped.")
-        drawn = {room.board: board(job, served)} if job.result.get("paths") else {}
-        yield {room.said: said, **drawn, **buttons(False), room.job: ""}
+        finished = {room.board: board(job, served)} if job.result.get("paths") else {}
+        yield {room.said: said, **finished, **buttons(False), room.job: ""}
 
     def stop(job_id: str) -> Any:
         try:
