@@ -143,7 +143,7 @@ def unknown_concept(mention: Mention, known: Iterable[str]) -> PromptError:
     names = ", ".join(f"<{name}>" for name in known) or "none"
     return PromptError(
         f"<{mention.name}> is not a known concept. Known here: {names}. "
-        "Correct the name, or teach or import the concept first."
+        "Correct the name, or bring the concept into the library first: teach or import it."
     )
 
 

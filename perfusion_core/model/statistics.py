@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from perfusion_core.edit.covariance import SecondMoment, condition_number, inverse
 from perfusion_core.errors import BaseModelError, PerfusionError
-from perfusion_core.files import write_atomic
+from perfusion_core.files import make_folder, write_atomic
 from perfusion_core.model.fingerprint import text_fingerprint
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def covariance_for(
         return kept
     computed = compute(base, lines, text=text, progress=progress)
     try:
-        kept_at.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(kept_at.parent)
         save_statistics(computed, text, kept_at)
     except (OSError, PerfusionError):
         pass  # a cache that cannot be written costs the time again, no more

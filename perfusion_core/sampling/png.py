@@ -11,13 +11,14 @@ import io
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from perfusion_core.concept_metadata import validate_name
+from perfusion_core.edit.choices import Lock, Removal
 from perfusion_core.errors import ConceptError, PerfusionError, first_line
 from perfusion_core.files import write_atomic
 from perfusion_core.printable import printable
@@ -84,8 +85,8 @@ class ImageRecipe(BaseModel):
     width: int = Field(ge=1, le=LARGEST_SIDE)
     height: int = Field(ge=1, le=LARGEST_SIDE)
     scheduler: _Word
-    lock: Literal["local", "global"] = "local"
-    removal: Literal["paper", "gated"] = "paper"
+    lock: Lock = "local"
+    removal: Removal = "paper"
     concepts: list[UsedConcept] = Field(default=[], max_length=64)
     base: _Label
     base_fingerprint: _Hash

@@ -14,6 +14,8 @@ import uuid
 from pathlib import Path
 from urllib.parse import quote
 
+from perfusion_core.files import make_folder
+
 SHOWN = frozenset({".png", ".jpg", ".webp", ".svg", ".safetensors"})
 
 
@@ -26,7 +28,7 @@ class Served:
     def prepare(self) -> None:
         """Make the folder anew and tell Gradio that uploads and served files live there."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder, "Choose another data folder (PERFUSION_HOME).", private=True)
         os.environ["GRADIO_TEMP_DIR"] = str(self.folder)
 
     def copy(self, path: Path) -> Path:

@@ -9,6 +9,7 @@ import gradio as gr
 
 from perfusion_core.concept import read_metadata, validate_name
 from perfusion_core.errors import PerfusionError
+from perfusion_core.files import make_folder
 from perfusion_core.ui import open_in_create
 from perfusion_core.ui.event_options import QUIET, Updates
 from perfusion_core.ui.html import note
@@ -147,7 +148,7 @@ def _exported(studio: Studio, served: Served, name: str, small: bool) -> Path:
     folder = served.folder / "exports" / f"{entry.id}-{int(entry.modified * 1000)}-{precision}"
     target = folder / f"{entry.name}.safetensors"
     if not target.exists():
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder, private=True)
         studio.library.export(name, target, precision=precision, overwrite=True)
     return target
 

@@ -83,7 +83,7 @@ def test_escape_stops_what_ctrl_enter_began(app: RunningApp, page) -> None:
     from playwright.sync_api import expect
 
     app.open(page)
-    _steps(page, 100)
+    _long(page)
     page.locator("#prompt textarea").press("Control+Enter")
     expect(page.locator("#stop")).to_be_visible()
     page.keyboard.press("Escape")
@@ -97,7 +97,7 @@ def test_stop_stops_the_image_also_after_asking_where_concepts_acted(app: Runnin
     app.open(page)
     _steps(page, 3)
     created(page)
-    _steps(page, 100)
+    _long(page)
     page.locator("#prompt textarea").press("Control+Enter")
     expect(page.locator("#stop")).to_be_visible()
     page.click("#look")
@@ -160,6 +160,13 @@ def _steps(page, count: int) -> None:
         page.locator("#more .label-wrap").click()
     page.locator("#steps input[type=number]").fill(str(count))
     page.locator("#steps input[type=number]").press("Tab")
+
+
+def _long(page) -> None:
+    """A job that is still at work when a slow browser comes to stop it."""
+    _steps(page, 100)
+    page.locator("#count input[type=number]").fill("16")
+    page.locator("#count input[type=number]").press("Tab")
 
 
 def _live_recipe_at_the_photos_end(folder: Path, patience: float = 60.0) -> ImageRecipe:
