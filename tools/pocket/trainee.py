@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from diffusers import UNet2DConditionModel
@@ -16,10 +18,16 @@ class Trainee:
     """The bf16 network that computes, its fp32 masters that learn, and their running average (EMA)."""
 
     def __init__(
-        self, device: torch.device, rate: float, muon: bool, decay: float, widths: tuple[int, ...] = WIDTHS
+        self,
+        device: torch.device,
+        rate: float,
+        muon: bool,
+        decay: float,
+        widths: tuple[int, ...] = WIDTHS,
+        build: Callable[[tuple[int, ...]], UNet2DConditionModel] = build_unet,
     ) -> None:
-        self.master = build_unet(widths).to(device)
-        self.network = build_unet(widths).to(device).bfloat16().train()
+        self.master = build(widths).to(device)
+        self.network = build(widths).to(device).bfloat16().train()
         if device.type == "cpu":  # fused attention is slow backwards on a CPU: 39 against 55 scenes a second
             self.network.set_attn_processor(AttnProcessor())
         self.optimiser = Pair(self.master, rate, muon)

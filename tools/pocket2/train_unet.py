@@ -16,81 +16,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel
 
 from tools.pocket import checkpoint
-from tools.pocket.denoiser import draw_steps, noised, signal_shares
-from tools.pocket.optimiser import Pair
+from tools.pocket.denoiser import signal_shares
 from tools.pocket.paths import work_dir
+from tools.pocket.trainee import Trainee, diffusion_loss
 from tools.pocket.training import Log, stage_parser, step_rng
 from tools.pocket2 import codes, shards
-from tools.pocket2.denoiser import SplitAttention, build_unet
+from tools.pocket2.denoiser import WIDTHS, SplitAttention, build_unet
 from tools.pocket2.render import Renderer
 from tools.pocket2.scene import EFFECTS, Caption, Scene, caption, stand_in
 from tools.pocket2.text import Encoder, load_tokenizer
 
 STAGE = 6
 CODE = codes.WIDTH
-
-
-class Trainee:
-    """The bf16 network that computes, its fp32 masters that learn, and their running average (EMA)."""
-
-    def __init__(self, device: torch.device, rate: float, decay: float) -> None:
-        self.master = build_unet().to(device)
-        self.network = build_unet().to(device).bfloat16().train()
-        self.network.set_attn_processor(SplitAttention())
-        self.optimiser = Pair(self.master, rate, muon=True)
-        self.average = [weight.detach().clone() for weight in self.master.parameters()]
-        self.decay, self.step = decay, 0
-        self._publish()
-
-    @torch.no_grad()
-    def _publish(self) -> None:
-        torch._foreach_copy_(list(self.network.parameters()), list(self.master.parameters()))
-
-    def learn(self, loss: Tensor, rate: float) -> float:
-        """One step down `loss`; returns the gradient's norm before clipping to 1."""
-        for weight in self.network.parameters():
-            weight.grad = None
-        loss.backward()
-        for master, weight in zip(self.master.parameters(), self.network.parameters(), strict=True):
-            master.grad = None if weight.grad is None else weight.grad.float()
-        norm = torch.nn.utils.clip_grad_norm_(self.master.parameters(), 1.0)
-        self.optimiser.step(rate)
-        self.step += 1
-        with torch.no_grad():
-            keep = min(self.decay, (1 + self.step) / (10 + self.step))
-            torch._foreach_lerp_(self.average, list(self.master.parameters()), 1 - keep)
-            self._publish()
-        return float(norm)
-
-    def state(self) -> dict[str, object]:
-        """Everything needed to go on."""
-        average = dict(zip((name for name, _ in self.master.named_parameters()), self.average, strict=True))
-        return {
-            "master": self.master.state_dict(), "average": average,
-            "optimiser": self.optimiser.state_dict(), "step": self.step,
-        }  # fmt: skip
-
-    @torch.no_grad()
-    def begin_from(self, weights: dict[str, Tensor]) -> None:
-        """Take weights by name (such as another run's average), with the optimiser and the average afresh."""
-        for (name, master), average in zip(self.master.named_parameters(), self.average, strict=True):
-            master.copy_(weights[name])
-            average.copy_(weights[name])
-        self._publish()
-
-    def restore(self, saved: dict) -> None:
-        """Go on from `state()`."""
-        self.master.load_state_dict(saved["master"])
-        self.optimiser.load_state_dict(saved["optimiser"])
-        for mine, theirs in zip(self.average, saved["average"].values(), strict=True):
-            mine.copy_(theirs)
-        self.step = saved["step"]
-        self._publish()
 
 
 class Feed:
@@ -167,22 +108,6 @@ class Feed:
         return clean, torch.cat([for_keys, for_values], 1), weights
 
 
-def diffusion_loss(
-    network: UNet2DConditionModel,
-    clean: Tensor,
-    states: Tensor,
-    weights: Tensor,
-    shares: Tensor,
-    rng: np.random.Generator,
-) -> Tensor:
-    """Mean square v error, by place as `weights` (n, 1, h, w) say, at noise levels drawn by their weight."""
-    times = draw_steps(shares, len(clean), rng).to(clean.device)
-    noise = torch.from_numpy(rng.standard_normal(clean.shape, dtype=np.float32)).to(clean.device)
-    noisy, target = noised(clean, noise, shares[times])
-    made = network(noisy.bfloat16(), times, states).sample.float()
-    return ((made - target).square() * (weights / weights.mean())).mean()
-
-
 def main() -> None:
     """Train for `--minutes` (or to `--steps`) at a level rate, or cool down over `--cooldown` steps."""
     parser = stage_parser(__doc__)
@@ -210,7 +135,8 @@ def main() -> None:
     log = Log(work, options.name)
     torch.manual_seed(options.seed)
     feed = Feed(work, device, options.drop, options.coded, options.bare_ends, options.noise, options.newest)
-    trainee = Trainee(device, options.rate, options.decay)
+    trainee = Trainee(device, options.rate, True, options.decay, WIDTHS, build_unet)
+    trainee.network.set_attn_processor(SplitAttention())
     saved = checkpoint.load(cooled) if options.cooldown else None
     left = saved["left"] if saved else 0
     if left == 0:  # no cooldown was cut off: begin one, or go on at the level rate
