@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -42,7 +43,9 @@ def ask(
 
     headers = [(b"content-length", str(len(body)).encode())] if announce else []
     scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
-    asyncio.run(RequestSize(app)(scope, receive, send))
+    # A thread of its own: after a browser test, Playwright's event loop still runs in this one.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, RequestSize(app)(scope, receive, send)).result()
     return (sent[0]["status"] if sent else 0), (sent[1]["body"] if sent else b""), read
 
 
