@@ -26,6 +26,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "value_rate": (0.0, 1.0),
     "embedding_rate": (0.0, 1.0),
     "offset_rate": (0.0, 10.0),
+    "prior": (0.0, 1000.0),
     "warmup": (0, 10_000),
     "clarity": (0.0, 1000.0),
     "decay": (0.0, 0.9999),

@@ -58,8 +58,12 @@ class Learned:
         """Move the running average i* towards this step's mean encoding of the token. Shape: (D,)."""
         self.target_input = decay * self.target_input + (1 - decay) * encoding.to(self.target_input.device)
 
-    def gather_offset_gradient(self) -> None:
-        """Give the offset its gradient, W_V^T (dL/do*_V) summed over the layers; after the backward pass."""
+    def gather_offset_gradient(self, prior: float, inverse_covariance: Tensor) -> None:
+        """Give the offset its gradient, W_V^T (dL/do*_V) summed over the layers; after the backward pass.
+
+        And the gradient of `prior` times z^T C^-1 z / D, z the shared encoding (superclass + offset): 1 for a
+        usual word of the caption corpus, and larger the less z resembles any. Shape: inverse_covariance (D, D).
+        """
         if self.offset is None:
             return
         pulled = [
@@ -67,7 +71,9 @@ class Learned:
             for path, value in self.values.items()
             if value.grad is not None
         ]
-        self.offset.grad = torch.stack(pulled).sum(dim=0).to(self.offset.device)
+        shared = self.superclass_encoding.to(self.offset.device) + self.offset.detach()
+        unusual = 2 * inverse_covariance.to(self.offset.device) @ shared / len(shared)
+        self.offset.grad = torch.stack(pulled).sum(dim=0).to(self.offset.device) + prior * unusual
 
     @torch.no_grad()
     def apply_offset(self, before: Tensor) -> None:

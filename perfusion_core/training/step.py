@@ -99,7 +99,12 @@ def optimizer_for(learned: Learned, recipe: Recipe) -> torch.optim.Adam:
 
 
 def take_step(
-    optimizer: torch.optim.Optimizer, scaler: GradScaler, learned: Learned, recipe: Recipe, step: int
+    optimizer: torch.optim.Optimizer,
+    scaler: GradScaler,
+    learned: Learned,
+    inverse_covariance: Tensor,
+    recipe: Recipe,
+    step: int,
 ) -> None:
     """Move everything that is learned by the gradients that have been gathered.
 
@@ -109,7 +114,7 @@ def take_step(
     rates = (recipe.embedding_rate, recipe.value_rate, recipe.offset_rate)
     for group, rate in zip(optimizer.param_groups, rates, strict=False):  # no offset: no third group
         group["lr"] = rate * share
-    learned.gather_offset_gradient()
+    learned.gather_offset_gradient(recipe.prior * scaler.get_scale(), inverse_covariance)
     before = None if learned.offset is None else learned.offset.detach().clone()
     scaler.step(optimizer)
     scaler.update()

@@ -235,7 +235,9 @@ class _Run:
                 ends.append(clarity_loss(encoded, name, state.learned.target_input, self.inverse_covariance))
                 gradients.append(state.scaler.scale(torch.full_like(ends[-1], recipe.clarity)))
             torch.autograd.backward(ends, gradients)
-            take_step(state.optimizer, state.scaler, state.learned, recipe, state.step)
+            take_step(
+                state.optimizer, state.scaler, state.learned, self.inverse_covariance, recipe, state.step
+            )
         return loss
 
 

@@ -41,14 +41,29 @@ def test_the_offset_gets_the_gradient_that_autograd_gives(setup: Any, begun: Lea
         total = total + value.sin().sum()
     total.backward()
     torch.stack([value.sin().sum() for value in begun.values.values()]).sum().backward()
-    begun.gather_offset_gradient()
+    begun.gather_offset_gradient(0.0, torch.eye(len(shift)))
+    torch.testing.assert_close(begun.offset.grad, shift.grad)
+
+
+def test_the_prior_pulls_the_shared_encoding_to_what_words_are_like(begun: Learned) -> None:
+    assert begun.offset is not None
+    width = len(begun.offset)
+    inverse = torch.diag(torch.linspace(0.5, 2, width))
+    with torch.no_grad():
+        begun.offset += torch.linspace(-1, 1, width)
+    for value in begun.values.values():
+        value.grad = torch.zeros_like(value)
+    shift = begun.offset.detach().clone().requires_grad_()
+    shared = begun.superclass_encoding + shift
+    (0.3 * shared @ inverse @ shared / width).backward()
+    begun.gather_offset_gradient(0.3, inverse)
     torch.testing.assert_close(begun.offset.grad, shift.grad)
 
 
 def test_a_run_with_an_offset_resumes_to_the_same_concept(setup: Any, tmp_path: Path) -> None:
-    recipe = setup.recipe.changed(offset_rate=0.05, value_rate=0.01)
+    recipe = setup.recipe.changed(offset_rate=0.05, value_rate=0.01, prior=0.01)
     whole = setup.learn(recipe=recipe)
-    still = setup.learn(recipe=recipe.changed(offset_rate=0.0), run_dir=tmp_path / "still")
+    still = setup.learn(recipe=recipe.changed(offset_rate=0.0, prior=0.0), run_dir=tmp_path / "still")
     assert not torch.equal(*(concept.values[next(iter(whole.values))] for concept in (whole, still)))
     left = iter([False] * 4)
     options = {"recipe": recipe, "run_dir": tmp_path / "cut"}
