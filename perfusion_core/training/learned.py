@@ -62,7 +62,8 @@ class Learned:
         """Give the offset its gradient, W_V^T (dL/do*_V) summed over the layers; after the backward pass.
 
         And the gradient of `prior` times z^T C^-1 z / D, z the shared encoding (superclass + offset): 1 for a
-        usual word of the caption corpus, and larger the less z resembles any. Shape: inverse_covariance (D, D).
+        usual word of the caption corpus, and larger the less z resembles any.
+        Shape: inverse_covariance (D, D).
         """
         if self.offset is None:
             return
