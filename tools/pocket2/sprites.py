@@ -69,7 +69,8 @@ def _bare(code: str) -> str:
     return code.removesuffix("-fe0f")
 
 
-def _images(art: str, work: Path, codes: list[str]) -> Iterator[tuple[str, Image.Image]]:
+def images(art: str, work: Path, codes: list[str], width: int = 256) -> Iterator[tuple[str, Image.Image]]:
+    """Codes with their RGBA images; vector art is made `width` pixels wide. What is lacking is left out."""
     folder = fetch(SOURCES[art], work)
     if art == "photo":
         for code in codes:
@@ -80,14 +81,14 @@ def _images(art: str, work: Path, codes: list[str]) -> Iterator[tuple[str, Image
     texts = _vectors(art, folder)
     for code in codes:
         if text := texts.get(_bare(code)):
-            yield code, Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=text, width=256))))
+            yield code, Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=text, width=width))))
 
 
 def rasterise(art: str, work: Path) -> dict[str, Tensor]:
     """Code -> premultiplied RGBA (4, 112, 112), uint8. Kinds that the art style lacks are left out."""
     codes = [kind.code for kind in all_kinds()]
     made = {}
-    for code, image in _images(art, work, codes):
+    for code, image in images(art, work, codes):
         sprite = squared(image)
         made[code] = (sprite * 255).round().to(torch.uint8)
     return made
