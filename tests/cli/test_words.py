@@ -54,6 +54,16 @@ def test_teaching_tells_of_an_unknown_kind_before_it_begins(
     assert "does not know the word" not in capsys.readouterr().err
 
 
+def test_unknown_words_of_a_prompt_are_told_before_the_base_is_loaded(
+    base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The folder holds no model, so nothing is generated afterwards.
+    assert main(["generate", "a photo of dogs and a wizard", "--base", str(base)]) == 2
+    assert "does not know “dogs” (“dog”?), “wizard”;" in capsys.readouterr().err
+    assert main(["generate", "a photo of a dog on the beach", "--base", str(base)]) == 2
+    assert "does not know" not in capsys.readouterr().err
+
+
 def test_listing_words_imports_nothing_heavy(base: Path) -> None:
     program = (
         "import sys; from perfusion_core.cli.main import main; "

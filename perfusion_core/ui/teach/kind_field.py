@@ -19,7 +19,7 @@ def listen(room: TeachRoom, studio: Studio, demo: gr.Blocks, machine: gr.HTML) -
 
     def suggest(kind: str | None) -> Updates:
         return {
-            room.kind: gr.Dropdown(choices=list(suggestions(studio)), value=kind),
+            room.kind: gr.Dropdown(choices=list(suggestions(studio))),
             room.check: superclass_check(studio, (kind or "").strip()),
         }
 
