@@ -18,8 +18,11 @@ LIGHT = [
     "perfusion_core.cli",
     "perfusion_core.concept",
     "perfusion_core.files",
+    "perfusion_core.model.known_words",
     "perfusion_core.sampling.operating_points",
+    "perfusion_core.studio.creating.phrases",
     "perfusion_core.studio.settings",
+    "perfusion_core.studio.word_check",
 ]
 HEAVY = ("torch", "diffusers", "transformers", "gradio")
 

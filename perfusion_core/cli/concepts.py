@@ -1,4 +1,4 @@
-"""`library`, `recipe` and `bases`: list and manage what exists. Listing needs no torch."""
+"""`library`, `recipe`, `bases` and `words`: list and manage what exists. Listing needs no torch."""
 
 from __future__ import annotations
 
@@ -46,6 +46,22 @@ def bases(settings: Settings, _options: argparse.Namespace) -> int:
 
     for base in Bases(settings).available():
         say(f"{base.id}  {base.title}" if base.supported else f"{base.id}  not usable: {base.reason}")
+    return 0
+
+
+def words(settings: Settings, _options: argparse.Namespace) -> int:
+    """Print what the base in use says it knows, a group a line."""
+    from perfusion_core.studio.word_check import known_words
+
+    known = known_words(settings)
+    if known is None:
+        say(f"{settings.base} does not say which words it knows: it brings no words.json.")
+        return 0
+    for group, names in known.kinds.items():
+        say(f"{group}: {', '.join(names)}")
+    for field in ("generic", "colours", "wearing", "places", "styles", "joints"):
+        if phrases := getattr(known, field):
+            say(f"{field}: {', '.join(phrases)}")
     return 0
 
 

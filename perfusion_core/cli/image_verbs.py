@@ -18,6 +18,7 @@ from perfusion_core.studio.creating.create import concepts_for, make_grid, make_
 from perfusion_core.studio.fronts.front import make_front
 from perfusion_core.studio.known_bases import known_base
 from perfusion_core.studio.library.library import Library
+from perfusion_core.studio.word_check import unknown_words, usable_words
 
 if TYPE_CHECKING:
     import argparse
@@ -34,6 +35,7 @@ def generate(settings: Settings, options: argparse.Namespace) -> int:
         return _repeat(settings, options, library)
     request = _request(options, count=options.count)
     concepts_for(library, request.prompt, request.negative_prompt)  # wrong names are told early
+    _doubt(settings, request.prompt)
     loaded = _load(settings)
     with step_bar("Drawing") as on_step:
         saved = make_images(library, loaded, request, Path(options.out), on_step=on_step)
@@ -140,6 +142,15 @@ def _repeat(settings: Settings, options: argparse.Namespace, library: Library) -
             library, loaded, source, Path(options.out), anyway=options.anyway, on_step=on_step
         )
     return _print_all(saved.paths, saved.warnings)
+
+
+def _doubt(settings: Settings, prompt: str) -> None:
+    """Tell which words of a prompt the base does not know; nothing is refused for it."""
+    known = usable_words(settings)
+    unknown = unknown_words(prompt, known) if known is not None else []
+    words = [f"“{one.word}”" + (f" (“{one.meant}”?)" if one.meant else "") for one in unknown]
+    if words:
+        note(f"note: {settings.base} does not know {', '.join(words)}; see python app.py words.")
 
 
 def _load(settings: Settings) -> LoadedBase:

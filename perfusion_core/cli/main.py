@@ -56,11 +56,16 @@ def _run(options: argparse.Namespace) -> int:
         from perfusion_core.cli.teach_verb import teach
 
         return teach(settings, options)
-    if options.verb in ("library", "recipe", "bases"):
+    if options.verb in ("library", "recipe", "bases", "words"):
         from perfusion_core.cli import concepts
 
-        run = {"library": concepts.library, "recipe": concepts.recipe, "bases": concepts.bases}[options.verb]
-        return run(settings, options)
+        light = {
+            "library": concepts.library,
+            "recipe": concepts.recipe,
+            "bases": concepts.bases,
+            "words": concepts.words,
+        }
+        return light[options.verb](settings, options)
     from perfusion_core.cli import image_verbs
 
     verbs = {

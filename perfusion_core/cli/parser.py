@@ -49,6 +49,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_recipe(verbs)
     _add_library(verbs)
     _add_bases(verbs)
+    _add_words(verbs, machine)
     return parser
 
 
@@ -229,3 +230,9 @@ def _add_library(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 def _add_bases(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verbs.add_parser("bases", help="list the base models on this machine")
+
+
+def _add_words(
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser], machine: argparse.ArgumentParser
+) -> None:
+    verbs.add_parser("words", parents=[machine], help="list the words that the base model knows")

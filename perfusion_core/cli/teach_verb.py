@@ -24,6 +24,7 @@ from perfusion_core.studio.library.library import Library
 from perfusion_core.studio.teaching.run import TeachRequest, begin_teaching, find_unfinished
 from perfusion_core.studio.teaching.run import teach as run_teaching
 from perfusion_core.studio.teaching.run_folder import RunFolder
+from perfusion_core.studio.word_check import unknown_kind, usable_words
 
 if TYPE_CHECKING:
     import argparse
@@ -157,6 +158,7 @@ def _request(settings: Settings, options: argparse.Namespace) -> TeachRequest:
     if options.trained_keys:
         settings_given["keys"] = "trained"
     check_settings(settings_given)  # before a folder is made for the photos
+    _doubt(settings, options.superclass)
     by_hand = options.mask not in ("auto", "none")
     return TeachRequest(
         photos=options.photos,
@@ -168,6 +170,15 @@ def _request(settings: Settings, options: argparse.Namespace) -> TeachRequest:
         settings=settings_given,
         overwrite=options.overwrite,
     )
+
+
+def _doubt(settings: Settings, superclass: str) -> None:
+    """Tell, before the minutes it takes, when the base does not know the word for the kind of thing."""
+    known = usable_words(settings)
+    unknown = unknown_kind(superclass, known) if known is not None else None
+    if unknown is not None:
+        better = unknown.meant or "one of those that `python app.py words` lists"
+        note(f"note: {settings.base} does not know the word {shown(superclass)}. Try {better}.")
 
 
 def _masks(folder: Path) -> dict[str, Path]:

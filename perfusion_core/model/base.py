@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,11 +20,11 @@ from perfusion_core.model.listing import (
     BaseListing,
     available_bases,
     hub_cache_folder,
+    on_disk,
     pocket_folder,
     require_supported,
 )
 from perfusion_core.model.quiet import quiet_libraries
-from perfusion_core.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +40,6 @@ __all__ = [
     "pocket_folder",
 ]
 
-_HUB_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
 _VARIANTS = (None, "fp16")  # names of files: model.safetensors, model.fp16.safetensors
 _PICKLES = {".ckpt", ".pt", ".pth", ".bin", ".pkl"}
 
@@ -126,7 +124,7 @@ def load_base(
     is run. Raises BaseModelError, saying what to do, for anything that cannot be loaded.
     """
     device, precision = _device(device), _precision(dtype, _device(device))
-    path = _on_disk(str(reference), models_dir)
+    path = on_disk(str(reference), models_dir)
     if path is None:
         return Base(str(reference), _from_hub(str(reference)), device=device, dtype=precision)
     if path.is_dir():
@@ -145,31 +143,6 @@ def load_base(
 
     with _named_failure(path.name):
         return Base(path.stem, load_single_file(path), device=device, dtype=precision)
-
-
-def _on_disk(reference: str, models_dir: str | Path | None) -> Path | None:
-    """The folder or file meant, None for a hub id."""
-    if reference == POCKET:
-        folder = pocket_folder()
-        if not (folder / "model_index.json").is_file():
-            raise BaseModelError(
-                f"The bundled pocket model is missing from {folder}. Get the project again with its assets, "
-                "or choose another base with --base."
-            )
-        return folder
-    with suppress(OSError, ValueError, RuntimeError):  # too long, half a character, no such user's home
-        near = [Path(reference).expanduser()]
-        if models_dir:
-            near += [Path(models_dir) / reference, Path(models_dir) / f"{reference}.safetensors"]
-        for path in near:
-            if path.exists():
-                return path
-    if _HUB_ID.fullmatch(reference) and not reference.startswith("."):
-        return None
-    raise BaseModelError(
-        f"There is no base model at {printable(reference)[:200]}. Give “pocket”, a diffusers folder, a "
-        ".safetensors file, or a Hugging Face id such as stable-diffusion-v1-5/stable-diffusion-v1-5."
-    )
 
 
 def _from_folder(folder: Path, name: str) -> StableDiffusionPipeline:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from perfusion_core.errors import BaseModelError
 from perfusion_core.model.checkpoint_kind import checkpoint_kind
+from perfusion_core.printable import printable
 
 POCKET = "pocket"
 SUPPORTED_CLASSES = ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline")
 # Libraries a pipeline's parts may come from; anything else would be code from the model's own folder.
 _KNOWN_LIBRARIES = {"diffusers", "transformers", "stable_diffusion"}
+_HUB_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,34 @@ def available_bases(models_dir: str | Path | None = None) -> list[BaseListing]:
         if all(base.id != name for base in found):
             found.append(_listing(name, name, path.parent))
     return found
+
+
+def on_disk(reference: str, models_dir: str | Path | None = None) -> Path | None:
+    """The folder or file that a reference to a base model means, None for a hub id.
+
+    Raises BaseModelError for what can be neither.
+    """
+    if reference == POCKET:
+        folder = pocket_folder()
+        if not (folder / "model_index.json").is_file():
+            raise BaseModelError(
+                f"The bundled pocket model is missing from {folder}. Get the project again with its assets, "
+                "or choose another base with --base."
+            )
+        return folder
+    with suppress(OSError, ValueError, RuntimeError):  # too long, half a character, no such user's home
+        near = [Path(reference).expanduser()]
+        if models_dir:
+            near += [Path(models_dir) / reference, Path(models_dir) / f"{reference}.safetensors"]
+        for path in near:
+            if path.exists():
+                return path
+    if _HUB_ID.fullmatch(reference) and not reference.startswith("."):
+        return None
+    raise BaseModelError(
+        f"There is no base model at {printable(reference)[:200]}. Give “pocket”, a diffusers folder, a "
+        ".safetensors file, or a Hugging Face id such as stable-diffusion-v1-5/stable-diffusion-v1-5."
+    )
 
 
 def _listing(reference: str, title: str, folder: Path) -> BaseListing:

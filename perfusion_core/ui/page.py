@@ -16,7 +16,7 @@ from perfusion_core.ui.library import actions
 from perfusion_core.ui.library import room as library
 from perfusion_core.ui.settings import room as settings
 from perfusion_core.ui.settings import saved_settings
-from perfusion_core.ui.teach import form, photo_edits, photo_intake, progress_events
+from perfusion_core.ui.teach import form, kind_field, photo_edits, photo_intake, progress_events
 from perfusion_core.ui.teach import room as teach
 from perfusion_core.ui.theme import ASSETS
 
@@ -56,6 +56,7 @@ def build_page(studio: Studio, served: Served, readiness: Readiness) -> gr.Block
         attribution_maps.listen(create_room.stage, studio, served)
         photo_intake.listen(teach_room, studio, served)
         photo_edits.listen(teach_room, studio, served)
+        kind_field.listen(teach_room, studio, demo, sidebar_part.machine)
         form.listen(teach_room, studio, served)
         progress_events.listen(teach_room.progress, create_room, rooms, studio, served, demo)
         actions.listen(library_room, create_room, teach_room, rooms, studio, served, library_tab, demo)

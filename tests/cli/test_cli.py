@@ -275,5 +275,5 @@ def test_every_verb_of_the_manual_is_there(capsys: pytest.CaptureFixture[str]) -
         main(["--help"])
     assert ended.value.code == 0
     shown = capsys.readouterr().out
-    for verb in ("teach", "generate", "front", "grid", "evaluate", "recipe", "library", "bases"):
+    for verb in ("teach", "generate", "front", "grid", "evaluate", "recipe", "library", "bases", "words"):
         assert f"\n    {verb} " in shown

@@ -1,14 +1,18 @@
-"""The prompt, and the chips that write a concept into it."""
+"""The prompt, the chips that write a concept into it, and the words that the base knows."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from perfusion_core.studio.creating.mentions import with_mention
+from perfusion_core.studio.creating.phrases import with_phrase, with_word
+from perfusion_core.studio.word_check import usable_words
+from perfusion_core.ui.create import word_help
 from perfusion_core.ui.create.concept_chips import chips, first_prompt, mentions_of
-from perfusion_core.ui.event_options import QUIET, Updates
+from perfusion_core.ui.event_options import AT_ONCE, QUIET, Updates
 
 if TYPE_CHECKING:
     from perfusion_core.studio.app import Studio
@@ -31,6 +35,20 @@ def listen(
         text = with_mention(prompt or "", str(event.name))
         return {room.prompt: text, **read(text)}
 
+    def put_in(prompt: str | None, event: gr.EventData) -> Updates:
+        """Write a phrase that the base knows into the prompt."""
+        known = usable_words(studio.settings)
+        text = with_phrase(prompt or "", known, str(event.phrase)) if known is not None else prompt
+        return {room.prompt: text, **read(text)}
+
+    def exchange(prompt: str | None, event: gr.EventData) -> Updates:
+        """Write the word that was probably meant in place of one that the base does not know."""
+        text = with_word(prompt or "", str(event.word), str(event.instead))
+        return {room.prompt: text, room.doubt: word_help.doubts(studio, text), **read(text)}
+
+    def knows(prompt: str | None) -> Updates:
+        return {room.words: word_help.panel(studio), room.doubt: word_help.doubts(studio, prompt)}
+
     def opening(prompt: str | None) -> Updates:
         text = prompt or first_prompt(names())
         return {room.prompt: text, **read(text)}
@@ -44,3 +62,9 @@ def listen(
     room.prompt.change(read, room.prompt, seen, trigger_mode="always_last", **in_turn)
     room.chips.click(write, room.prompt, [room.prompt, *seen], **in_turn)
     machine.change(read, room.prompt, seen, **in_turn)
+    room.words.click(put_in, room.prompt, [room.prompt, *seen], **in_turn)
+    room.doubt.click(exchange, room.prompt, [room.prompt, room.doubt, *seen], **in_turn)
+    room.prompt.change(None, None, None, js=word_help.PROMPT_CHANGED, **QUIET)
+    room.doubt.submit(partial(word_help.doubts, studio), room.prompt, room.doubt, **AT_ONCE)
+    for event in (demo.load, machine.change):
+        event(knows, room.prompt, [room.words, room.doubt], **AT_ONCE)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from perfusion_core.sampling.request import LONGEST_PROMPT
-from perfusion_core.ui.create import concept_chips, generation_form, stage
+from perfusion_core.ui.create import concept_chips, generation_form, stage, word_help
 from perfusion_core.ui.create.generation_form import GenerationForm, SeedRow
 from perfusion_core.ui.create.stage import Stage
 
@@ -28,12 +28,15 @@ element.addEventListener('click', (event) => {
 @dataclass(frozen=True)
 class CreateRoom:
     """`positions`: slider positions (0..100) by concept; `mentions`: the concepts in the prompt with the
-    numbers written there (see `concept_chips.mentions_of`); `job`: the id of the job that makes images, which
-    Stop stops; `applied`: the time at which another room last filled the form.
+    numbers written there (see `concept_chips.mentions_of`); `doubt`: words of the prompt that the
+    base does not know; `words`: those it knows; `job`: the id of the job that makes images, which Stop stops;
+    `applied`: the time at which another room last filled the form.
     """
 
     prompt: gr.Textbox
+    doubt: gr.HTML
     chips: gr.HTML
+    words: gr.HTML
     sliders: gr.Column
     form: GenerationForm
     seed_row: SeedRow
@@ -61,9 +64,11 @@ def render(studio: Studio, served: Served) -> CreateRoom:
                     placeholder="a photo of <name> on the beach",
                     max_length=LONGEST_PROMPT,
                 )
+                doubt = gr.HTML("", elem_id="doubt", js_on_load=word_help.DOUBTING)
                 chips = gr.HTML(
                     concept_chips.chips(studio, served, opening), elem_id="chips", js_on_load=CHIPS
                 )
+                words = gr.HTML(word_help.panel(studio), elem_id="words", js_on_load=word_help.PICKING)
             sliders = gr.Column(elem_classes="card", elem_id="sliders")
             with gr.Row(elem_id="actions"):
                 go = gr.Button("Create", variant="primary", size="lg", elem_id="go", elem_classes="key-go")
@@ -88,7 +93,9 @@ def render(studio: Studio, served: Served) -> CreateRoom:
             shown = stage.render()
     return CreateRoom(
         prompt=prompt,
+        doubt=doubt,
         chips=chips,
+        words=words,
         sliders=sliders,
         form=form,
         seed_row=seed_row,

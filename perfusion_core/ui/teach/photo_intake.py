@@ -66,6 +66,10 @@ def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
             return shown([one for k, one in enumerate(staged) if str(k) != str(event.pick)], [])
         return photo_edits.opened(room.editor, studio, staged, int(place), Look.of(kind, mask))
 
+    def take_word(event: gr.EventData) -> str:
+        """The kind of thing that was probably meant, which a click on it sends."""
+        return str(event.instead)
+
     def masks(staged: list[Staged], kind: str | None, mask: str) -> Updates:
         """What will be learned from, and whether the model knows the word."""
         said = ""
@@ -97,6 +101,7 @@ def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
     )
     room.photos.click(touch, seen, photos, **IN_TURN)
     room.kind.input(masks, seen, masked, trigger_mode="always_last", **IN_TURN)
+    room.check.click(take_word, None, room.kind, **QUIET).then(masks, seen, masked, **IN_TURN)
     room.form.mask.input(masks, seen, masked, **IN_TURN)
 
 

@@ -13,6 +13,7 @@ from perfusion_core.ui.html import escape
 from perfusion_core.ui.teach import photo_editor, progress_panel, training_form
 from perfusion_core.ui.teach.photo_editor import PhotoEditor
 from perfusion_core.ui.teach.progress_panel import ProgressPanel
+from perfusion_core.ui.teach.superclass_check import TAKING, suggestions
 from perfusion_core.ui.teach.training_form import TrainingForm
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ element.addEventListener('click', (event) => {
   if (button) trigger('click', {...button.dataset});
 });
 """
-# Photos of anything else can be taught too; these are words every base model knows.
-KINDS = ["dog", "cat", "bird", "bear", "fish", "flower", "bag", "cup", "car", "toy", "house", "shoe"]
-KINDS += ["teapot", "vase"]
 SUFFIXES = [".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif", ".tif", ".tiff", ".bmp", ".gif"]
 
 
@@ -82,7 +80,7 @@ def render(studio: Studio, served: Served) -> TeachRoom:
                         min_width=120,
                     )
                     kind = gr.Dropdown(
-                        KINDS,
+                        list(suggestions(studio)),
                         value=None,
                         label="Kind of thing",
                         allow_custom_value=True,
@@ -90,7 +88,7 @@ def render(studio: Studio, served: Served) -> TeachRoom:
                         interactive=True,
                         min_width=140,
                     )
-                check = gr.HTML("", elem_id="kind-check", js_on_load=None)
+                check = gr.HTML("", elem_id="kind-check", js_on_load=TAKING)
                 pace = gr.Radio(
                     [("Balanced", "balanced"), ("Quick, in half the steps", "quick")],
                     value="balanced",
