@@ -28,6 +28,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "offset_rate": (0.0, 10.0),
     "prior": (0.0, 1000.0),
     "warmup": (0, 10_000),
+    "cooldown": (0.0, 1.0),
     "clarity": (0.0, 1000.0),
     "decay": (0.0, 0.9999),
     "bias": (-10.0, 10.0),

@@ -61,13 +61,14 @@ class Recipe:
     steps: optimizer steps; each sees `batch_size * accumulation` examples. value_rate, embedding_rate:
     learning rates of o*_V and of the word embedding; offset_rate: of a shift in encoding space that all
     layers' values share, 0 for none, and prior: the weight of keeping what they share like a word (see
-    learned.py); warmup: steps over which all rates rise to that. clarity: weight of keeping the concept's
-    word apart from its neighbours, 0 for not at all (see clarity.py). decay: what i* keeps of itself at an
-    optimizer step. bias, temperature, removal: the gate while training; inference_temperature: the gate's
-    temperature stored for generation. keys "trained" learns o*_K too (the paper's ablation). resolution in
-    pixels. flip: also learn from mirrored photos (off for subjects whose sides differ). checkpoint_every:
-    steps between checkpoints, each scored on `validation_prompts` generated in `validation_steps` denoising
-    steps at `validation_guidance` (None: the base's own).
+    learned.py); warmup: steps over which all rates rise to that; cooldown: share of the steps, the last
+    ones, over which they fall to zero. clarity: weight of keeping the concept's word apart from its
+    neighbours, 0 for not at all (see clarity.py). decay: what i* keeps of itself at an optimizer step. bias,
+    temperature, removal: the gate while training; inference_temperature: the gate's temperature stored for
+    generation. keys "trained" learns o*_K too (the paper's ablation). resolution in pixels. flip: also learn
+    from mirrored photos (off for subjects whose sides differ). checkpoint_every: steps between checkpoints,
+    each scored on `validation_prompts` generated in `validation_steps` denoising steps at
+    `validation_guidance` (None: the base's own).
     """
 
     steps: int = 400
@@ -78,6 +79,7 @@ class Recipe:
     offset_rate: float = 0.0
     prior: float = 0.0
     warmup: int = 0
+    cooldown: float = 0.0
     clarity: float = 0.0
     decay: float = 0.99
     bias: float = 0.75

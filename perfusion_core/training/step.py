@@ -98,6 +98,18 @@ def optimizer_for(learned: Learned, recipe: Recipe) -> torch.optim.Adam:
     return torch.optim.Adam(groups, weight_decay=0.0)
 
 
+def rate_share(recipe: Recipe, step: int) -> float:
+    """The share of its learning rates that step `step` (from 0) of a run takes, in (0, 1].
+
+    Adam's first steps are as long as later ones but know only one batch: warm-up shortens them. Its last ones
+    follow their own batch as far as what all have in common: the cooldown, a straight fall over the last
+    steps, averages them.
+    """
+    rise = min(1.0, (step + 1) / (recipe.warmup + 1))
+    falling = recipe.cooldown * recipe.steps
+    return rise * min(1.0, (recipe.steps - step) / falling) if falling else rise
+
+
 def take_step(
     optimizer: torch.optim.Optimizer,
     scaler: GradScaler,
@@ -106,11 +118,8 @@ def take_step(
     recipe: Recipe,
     step: int,
 ) -> None:
-    """Move everything that is learned by the gradients that have been gathered.
-
-    Adam's first steps are as long as later ones but know only one batch: warm-up shortens them.
-    """
-    share = min(1.0, (step + 1) / (recipe.warmup + 1))
+    """Move everything that is learned by the gradients that have been gathered."""
+    share = rate_share(recipe, step)
     rates = (recipe.embedding_rate, recipe.value_rate, recipe.offset_rate)
     for group, rate in zip(optimizer.param_groups, rates, strict=False):  # no offset: no third group
         group["lr"] = rate * share
