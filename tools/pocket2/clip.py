@@ -16,7 +16,7 @@ from tools.pocket.training import precision, step_rng
 from tools.pocket.words import normalise
 from tools.pocket2.drawings import load as load_drawings
 from tools.pocket2.render import Renderer
-from tools.pocket2.scene import Caption, Scene, Thing, World, caption
+from tools.pocket2.scene import Caption, Scene, Thing, World, caption, stand_in
 from tools.pocket2.text import WIDTH, Encoder
 from tools.pocket2.things import COLOURS, HATS, PLACES
 
@@ -64,14 +64,15 @@ def text_vectors(clip: CLIPModel, ids: Tensor) -> Tensor:
     return F.normalize(clip.text_projection(pooled).float(), dim=-1)
 
 
-def near_miss(scene: Scene, rng: np.random.Generator, world: World, strange: bool = False) -> Scene:
+def near_miss(scene: Scene, rng: np.random.Generator, world: World, strange: bool, named: bool) -> Scene:
     """The scene with one thing about it changed: a kind, a colour, a hat, the place, or who stands where.
 
-    With `strange`, a kind's own name may become another's only within its group: the hardest of all.
+    With `strange`, a kind becomes another of its group: the hardest of all. A scene whose things are not
+    `named` keeps its kinds: another would be as right.
     """
     which = int(rng.integers(len(scene.things)))
     thing, way = scene.things[which], rng.random()
-    if way < 0.5:
+    if way < 0.5 and named:
         group = [
             number
             for number, kind in enumerate(world.kinds)
@@ -177,6 +178,14 @@ def ranking(clip: CLIPModel, work: Path, renderer: Renderer, each: int = 4) -> d
     return {name: round(float(hits.float().mean()), 3) for name, hits in found.items()}
 
 
-def told(scenes: list[Scene], rng: np.random.Generator) -> list[Caption]:
-    """A caption a scene, in varied wordings."""
-    return [caption(scene, rng) for scene in scenes]
+def loosely_told(
+    scenes: list[Scene], named: list[bool], rng: np.random.Generator, world: World
+) -> list[Caption]:
+    """A caption a scene in varied wordings; things that are not `named` go by a word of their group.
+
+    So a thing that has no name is not taken to be off the prompt because it looks like nothing known.
+    """
+    return [
+        caption(scene, rng, None if known else tuple(stand_in(rng, t.kind, world) for t in scene.things))
+        for scene, known in zip(scenes, named, strict=True)
+    ]

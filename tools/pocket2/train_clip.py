@@ -28,11 +28,11 @@ from tools.pocket2.clip import (
     elsewhere,
     identity,
     image_vectors,
+    loosely_told,
     near_miss,
     ranking,
     right_captions,
     text_vectors,
-    told,
 )
 from tools.pocket2.drawings import Drawings
 from tools.pocket2.drawings import load as load_drawings
@@ -88,12 +88,14 @@ def save(clip: CLIPModel, tokenizer: CLIPTokenizer, folder: Path) -> None:
 
 
 def main() -> None:
-    """Train until `--steps`, then write $WORK/clip2."""
+    """Train until `--steps`, then write the folder $WORK/NAME."""
     parser = course_parser(__doc__, "clip2", steps=900, batch=64)
     parser.add_argument(
         "--first", type=Path, help="folder of an earlier CLIP, whose image tower to begin with"
     )
     parser.add_argument("--drawn", type=int, default=12, help="things with half-formed and broken drawings")
+    parser.add_argument("--unnamed", type=float, default=0.0, help="share of things called by another word")
+    parser.add_argument("--strange", action="store_true", help="wrong captions name another of the group")
     parser.add_argument("--threads", type=int, default=0)
     options = parser.parse_args()
     if options.threads:
@@ -119,10 +121,14 @@ def main() -> None:
     for step in course.steps(options.steps, n, report):
         rng = step_rng(options.seed, STAGE, step)
         batch = renderer.scenes(rng, n)
+        named = [bool(known) for known in rng.random(n) >= options.unnamed]
         wrong = [
-            near_miss(scene, rng, renderer.world, k == 0) for k in range(MISSES) for scene in batch.scenes
+            near_miss(scene, rng, renderer.world, k == 0 and options.strange, known)
+            for k in range(MISSES)
+            for scene, known in zip(batch.scenes, named, strict=True)
         ]
-        ids = encode(told(batch.scenes, rng) + told(wrong, rng))[0].to(device)
+        captions = loosely_told([*batch.scenes, *wrong], named * (1 + MISSES), rng, renderer.world)
+        ids = encode(captions)[0].to(device)
         equal = (ids[:n, None] == ids[None, :n]).all(-1) & ~torch.eye(n, dtype=torch.bool, device=device)
         again = renderer.draw(rng, [elsewhere(scene, rng) for scene in batch.scenes[: n // 2]]).images
         photos, others, half, rubble = drawn_badly(drawings, renderer, rng, drawn)
@@ -140,7 +146,7 @@ def main() -> None:
         same[drawn:, drawn:] = equal_things([batch.scenes[k].things[0] for k in alone], device)
         loss = loss + 0.5 * identity(left, right, to_half, to_rubble, same)
         course.learn(loss, learning_rate(step, options.rate, 40, options.steps, options.cooldown))
-    save(clip, tokenizer, work / "clip2")
+    save(clip, tokenizer, work / options.name)
 
 
 if __name__ == "__main__":
