@@ -12,6 +12,7 @@ from perfusion_core.errors import BaseModelError
 from perfusion_core.sampling.request import LONGEST_PROMPT
 from perfusion_core.studio.word_check import known_words, unknown_words, usable_words
 from perfusion_core.ui.html import escape, note
+from perfusion_core.ui.meant_word import SENDING, meant_link
 
 if TYPE_CHECKING:
     from perfusion_core.model.known_words import KnownWords
@@ -40,17 +41,16 @@ element.addEventListener('input', (event) => {
 """
 # The page tells of every change of the prompt; the server is asked once the typing has stopped.
 PROMPT_CHANGED = "() => { document.dispatchEvent(new Event('prompt-changed')); return []; }"
-DOUBTING = """
+DOUBTING = (
+    """
 let pause;
 document.addEventListener('prompt-changed', () => {
   clearTimeout(pause);
   pause = setTimeout(() => trigger('submit'), 800);
 });
-element.addEventListener('click', (event) => {
-  const word = event.target.closest('[data-instead]');
-  if (word) trigger('click', {word: word.dataset.word, instead: word.dataset.instead});
-});
 """
+    + SENDING
+)
 
 
 def panel(studio: Studio) -> str:
@@ -82,7 +82,9 @@ def doubts(studio: Studio, prompt: str | None) -> str:
     if not unknown:
         return ""
     told = [
-        f"“{escape(one.word)}”: did you mean {_instead(one.word, one.meant)}?" for one in unknown if one.meant
+        f"“{escape(one.word)}”: did you mean {meant_link(one.word, one.meant)}?"
+        for one in unknown
+        if one.meant
     ]
     strange = [f"“{escape(one.word)}”" for one in unknown if not one.meant]
     if strange:
@@ -93,13 +95,6 @@ def doubts(studio: Studio, prompt: str | None) -> str:
 
 def _them(words: list[str]) -> str:
     return "them" if len(words) > 1 else "it"
-
-
-def _instead(word: str, meant: str) -> str:
-    return (
-        f'<button type="button" class="link" data-word="{escape(word)}" data-instead="{escape(meant)}">'
-        f"{escape(meant)}</button>"
-    )
 
 
 def _row(label: str, content: str, count: int) -> str:

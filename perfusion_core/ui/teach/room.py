@@ -10,10 +10,11 @@ import gradio as gr
 from perfusion_core.concept_name import MAX_NAME_LENGTH
 from perfusion_core.studio.teaching.example_photos import example_sets
 from perfusion_core.ui.html import escape
+from perfusion_core.ui.meant_word import SENDING
 from perfusion_core.ui.teach import photo_editor, progress_panel, training_form
 from perfusion_core.ui.teach.photo_editor import PhotoEditor
 from perfusion_core.ui.teach.progress_panel import ProgressPanel
-from perfusion_core.ui.teach.superclass_check import TAKING, suggestions
+from perfusion_core.ui.teach.superclass_check import suggestions
 from perfusion_core.ui.teach.training_form import TrainingForm
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def render(studio: Studio, served: Served) -> TeachRoom:
                         interactive=True,
                         min_width=140,
                     )
-                check = gr.HTML("", elem_id="kind-check", js_on_load=TAKING)
+                check = gr.HTML("", elem_id="kind-check", js_on_load=SENDING)
                 pace = gr.Radio(
                     [("Balanced", "balanced"), ("Quick, in half the steps", "quick")],
                     value="balanced",

@@ -8,6 +8,7 @@ from perfusion_core.errors import PerfusionError
 from perfusion_core.studio.word_check import unknown_kind, usable_words
 from perfusion_core.ui.field_values import LONGEST_KIND, bounded
 from perfusion_core.ui.html import escape, note
+from perfusion_core.ui.meant_word import meant_link
 
 if TYPE_CHECKING:
     from perfusion_core.model.known_words import KnownWords
@@ -16,14 +17,6 @@ if TYPE_CHECKING:
 # For a base that does not say what it knows: words that every base model knows.
 COMMON_KINDS = ["dog", "cat", "bird", "bear", "fish", "flower", "bag", "cup", "car", "toy", "house", "shoe"]
 COMMON_KINDS += ["teapot", "vase"]
-
-# A click on the word that was probably meant sends it.
-TAKING = """
-element.addEventListener('click', (event) => {
-  const word = event.target.closest('[data-instead]');
-  if (word) trigger('click', {instead: word.dataset.instead});
-});
-"""
 
 
 def suggestions(studio: Studio) -> list[str]:
@@ -70,11 +63,8 @@ def _by_list(word: str, known: KnownWords) -> str:
         return _known(word)
     told = f"The model does not know the word “{escape(word)}”. "
     if unknown.meant:
-        button = (
-            f'<button type="button" class="link" data-instead="{escape(unknown.meant)}">'
-            f"{escape(unknown.meant)}</button>"
-        )
-        return f'<p class="quiet doubt">{told}Did you mean {button}?</p>'
+        link = meant_link(word, unknown.meant)
+        return f'<p class="quiet doubt">{told}Did you mean {link}?</p>'
     generic = f", or “{escape(known.generic[0])}”" if known.generic else ""
     return f'<p class="quiet doubt">{told}Choose the nearest kind in the list{generic}.</p>'
 
