@@ -47,10 +47,8 @@ def taught_home(pocket: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def app(taught_home: Path) -> Iterator[RunningApp]:
     """One app for all journeys that leave it as it is."""
-    running = RunningApp(taught_home)
-    running.start()
-    yield running
-    running.stop()
+    with RunningApp(taught_home) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

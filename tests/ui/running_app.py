@@ -22,7 +22,7 @@ CUT_OFF = ("ERR_ABORTED", "interrupted by another navigation", "ERR_CONNECTION_R
 
 
 class RunningApp:
-    """`python app.py` on a free port with a data folder of its own."""
+    """`python app.py` on a free port with a data folder of its own; as a context, for as long as it lasts."""
 
     def __init__(self, home: Path, options: tuple[str, ...] = ("--no-browser",)) -> None:
         self.home = home
@@ -32,6 +32,13 @@ class RunningApp:
             self.port = int(probe.getsockname()[1])
         self.address = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> RunningApp:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def start(self, patience: float = 240.0) -> float:
         """Start and wait for the page; returns the seconds that took."""

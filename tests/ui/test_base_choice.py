@@ -41,10 +41,8 @@ def own_app(taught_home: Path, models: Path, tmp_path: Path) -> Iterator[Running
     home = tmp_path / "home"
     shutil.copytree(taught_home / "library", home / "library")
     prefer(home, models=str(models))
-    running = RunningApp(home)
-    running.start()
-    yield running
-    running.stop()
+    with RunningApp(home) as running:
+        yield running
 
 
 def test_another_base_is_taken_from_the_sidebar_and_concepts_of_the_first_say_so(

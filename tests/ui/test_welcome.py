@@ -25,9 +25,7 @@ def test_a_first_visit_is_one_click_from_an_image_of_the_bundled_concepts(
     names = [read_metadata(path).name for path in sorted(FOLDER.glob("*.safetensors"))]
     if not names:
         pytest.skip("no concepts are bundled")
-    running = RunningApp(tmp_path)
-    running.start()
-    try:
+    with RunningApp(tmp_path) as running:
         running.open(page)
         expect(page.locator("#chips .chip")).to_have_count(len(names))
         expect(page.locator(".chip-foreign")).to_have_count(0)  # they were taught on the bundled base
@@ -36,5 +34,3 @@ def test_a_first_visit_is_one_click_from_an_image_of_the_bundled_concepts(
         page.click("#go")
         changed(page, "")
         assert len(list((tmp_path / "outputs").glob("*.png"))) == 1
-    finally:
-        running.stop()

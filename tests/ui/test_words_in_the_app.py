@@ -34,10 +34,8 @@ def own_app(
 ) -> Iterator[RunningApp]:
     monkeypatch.setenv("PERFUSION_POCKET", str(worded(pocket, tmp_path / "worded")))
     shutil.copytree(taught_home / "library", tmp_path / "home" / "library")
-    running = RunningApp(tmp_path / "home")
-    running.start()
-    yield running
-    running.stop()
+    with RunningApp(tmp_path / "home") as running:
+        yield running
 
 
 def test_words_guide_from_a_prompt_to_a_kind_of_thing_and_go_with_the_base(

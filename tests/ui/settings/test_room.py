@@ -55,9 +55,7 @@ def test_folders_memory_and_colours_are_chosen_and_kept(app: RunningApp, page: P
 def test_with_a_password_other_machines_are_asked_for_it(taught_home: Path, tmp_path: Path) -> None:
     shutil.copytree(taught_home / "library", tmp_path / "library")
     prefer(tmp_path, lan_user="anna", lan_secret=make_secret("correct horse"))
-    running = RunningApp(tmp_path)
-    try:
-        running.start()
+    with RunningApp(tmp_path) as running:
         assert "0.0.0.0" in _listening(running.port)
         assert _status(f"{running.address}/config") == 401
         wrong = b"username=anna&password=wrong"
@@ -66,8 +64,6 @@ def test_with_a_password_other_machines_are_asked_for_it(taught_home: Path, tmp_
         assert _status(f"{running.address}/login", right) == 200
         tries = [_status(f"{running.address}/login", wrong) for _ in range(10)]
         assert (tries[0], tries[-1]) == (400, 429)  # after some wrong ones it has to wait
-    finally:
-        running.stop()
 
 
 def test_as_a_space_it_answers_under_its_public_name_and_opens_no_browser(
@@ -77,15 +73,11 @@ def test_as_a_space_it_answers_under_its_public_name_and_opens_no_browser(
     monkeypatch.setenv("SPACE_ID", "someone/perfusion-studio")
     monkeypatch.setenv("SPACE_HOST", "someone-perfusion-studio.hf.space")
     monkeypatch.setenv("BROWSER", f"touch {tmp_path / 'opened'} #%s")
-    running = RunningApp(tmp_path, options=())
-    try:
-        running.start()
+    with RunningApp(tmp_path, options=()) as running:
         assert "0.0.0.0" in _listening(running.port)
         public = {"Host": "someone-perfusion-studio.hf.space"}
         assert _status(f"{running.address}/config", headers=public) == 200
         assert not (tmp_path / "opened").exists()
-    finally:
-        running.stop()
 
 
 def _status(address: str, form: bytes | None = None, headers: dict[str, str] | None = None) -> int:
