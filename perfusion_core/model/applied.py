@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 # What an instance gets of its own while concepts are applied. Pipelines call the second at the end of a call.
-_REPLACED = ("encode_prompt", "maybe_free_model_hooks")
+_REPLACED = ("encode_prompt", "maybe_free_model_hooks", "load_lora_weights")
 
 
 @contextmanager
@@ -88,15 +88,28 @@ def applied(
             conditioning.finish()
             own_end()
 
+        def encode_prompt(*args: Any, **options: Any) -> Any:
+            _require_weights(pipe)  # they may have been offloaded meanwhile
+            return conditioning.encode_prompt(*args, **options)
+
         if concepts:
             injection.guard()
-        pipe.__dict__.update(encode_prompt=conditioning.encode_prompt, maybe_free_model_hooks=end)
+            if hasattr(pipe, "load_lora_weights"):
+                pipe.__dict__["load_lora_weights"] = _refuse_lora
+        pipe.__dict__.update(encode_prompt=encode_prompt, maybe_free_model_hooks=end)
         yield conditioning
     finally:
         for name in _REPLACED:
             pipe.__dict__.pop(name, None)
         pipe.__dict__.update(found)
         injection.eject()
+
+
+def _refuse_lora(*_args: Any, **_options: Any) -> None:
+    """In place of `load_lora_weights`: PEFT cannot put its layers into edited projections."""
+    raise PerfusionError(
+        "LoRAs have to be loaded before `with applied(...)`. Leave it, load, and enter again."
+    )
 
 
 def _require_weights(pipe: Any) -> None:

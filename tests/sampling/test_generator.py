@@ -11,6 +11,7 @@ from PIL import Image
 from perfusion_core.errors import PerfusionError, PromptError
 from perfusion_core.model.base import Base
 from perfusion_core.model.schedulers import make_scheduler
+from perfusion_core.model.describe import cross_attentions
 from perfusion_core.sampling.generator import front, generate, generate_rows, grid
 from perfusion_core.sampling.repeat import repeat
 from perfusion_core.sampling.request import GenerationRequest, Row
@@ -206,6 +207,20 @@ def test_stopping_keeps_the_images_that_were_finished(tiny_base, concepts, covar
 def test_words_that_do_not_fit_are_returned_as_a_warning(tiny_base, concepts, covariance) -> None:
     made = generate(tiny_base, concepts, ask("<biscuit> " + "in the snow " * 12), covariance=covariance)
     assert any("left out: “" in warning and "snow" in warning for warning in made.warnings)
+
+
+def test_a_projection_that_is_passed_by_is_returned_as_a_warning(tiny_base, concepts, covariance) -> None:
+    attention = next(iter(cross_attentions(tiny_base.unet).values()))
+    assert generate(tiny_base, concepts, ask(), covariance=covariance).warnings == ()
+
+    class Deaf:
+        def __call__(self, _attention: Any, hidden_states: Any, **_: Any) -> Any:
+            return hidden_states
+
+    attention.processor = Deaf()
+    warnings = generate(tiny_base, concepts, ask(count=2), covariance=covariance).warnings
+    assert len(warnings) == 1
+    assert warnings[0].startswith("2 of 8 edited projections were not used")
 
 
 def test_a_concept_of_another_base_is_allowed_with_a_warning(tiny_base, make_concept, covariance) -> None:
