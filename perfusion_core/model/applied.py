@@ -107,9 +107,7 @@ def applied(
 
 def _refuse_lora(*_args: Any, **_options: Any) -> None:
     """In place of `load_lora_weights`: PEFT cannot put its layers into edited projections."""
-    raise PerfusionError(
-        "LoRAs have to be loaded before `with applied(...)`. Leave it, load, and enter again."
-    )
+    raise PerfusionError("LoRAs have to be loaded before `with applied(...)`. Leave it, load them, enter.")
 
 
 def _require_weights(pipe: Any) -> None:

@@ -1,4 +1,4 @@
-"""What people switch on in a pipeline of diffusers, each in the words of its own interface, for any family."""
+"""What people switch on in a pipeline of diffusers, each by its own interface, for any family."""
 
 from __future__ import annotations
 

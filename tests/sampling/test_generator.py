@@ -10,8 +10,8 @@ from PIL import Image
 
 from perfusion_core.errors import PerfusionError, PromptError
 from perfusion_core.model.base import Base
-from perfusion_core.model.schedulers import make_scheduler
 from perfusion_core.model.describe import cross_attentions
+from perfusion_core.model.schedulers import make_scheduler
 from perfusion_core.sampling.generator import front, generate, generate_rows, grid
 from perfusion_core.sampling.repeat import repeat
 from perfusion_core.sampling.request import GenerationRequest, Row
