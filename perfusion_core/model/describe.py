@@ -6,16 +6,15 @@ type) is gathered here, so that another kind is a new description and not a rede
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch import nn
 
 from perfusion_core.errors import BaseModelError
+from perfusion_core.model.few_steps import FewSteps, few_steps
 
 Role = Literal["key", "value"]
-Distilled = Literal["turbo", "lcm"]
 ATTRIBUTE: dict[Role, str] = {"key": "to_k", "value": "to_v"}
 _COMPILED = "_orig_mod."  # what torch.compile puts into the paths of the modules that it wraps
 
@@ -34,8 +33,7 @@ class BaseDescription:
 
     `text_width` is D, the width of a text encoding; `output_widths[path]` is O, the width of the keys and
     values of the attention at `path`; `sample_size` counts latent pixels and `vae_factor` image pixels per
-    latent pixel. `distilled` names the kind of a base that makes images in a few steps, None for any other;
-    with `guidance_embedded` it reads the guidance scale itself instead of being run twice.
+    latent pixel. `few_steps` says how a base is used that makes images in a few steps, None for any other.
     """
 
     kind: str
@@ -46,8 +44,7 @@ class BaseDescription:
     vae_factor: int
     attention_paths: tuple[str, ...]
     output_widths: dict[str, int]
-    distilled: Distilled | None = None
-    guidance_embedded: bool = False
+    few_steps: FewSteps | None = None
 
     @property
     def projections(self) -> tuple[Projection, ...]:
@@ -133,21 +130,12 @@ def describe(pipeline: Any, name: str = "") -> BaseDescription:
         vae_factor=2 ** (len(vae.config.block_out_channels) - 1),
         attention_paths=tuple(attentions),
         output_widths={path: linear_of(module.to_k).out_features for path, module in attentions.items()},
-        distilled=_distilled(unet, scheduler, f"{name} {_named(pipeline)}"),
-        guidance_embedded=getattr(unet.config, "time_cond_proj_dim", None) is not None,
+        few_steps=few_steps(unet, scheduler, (name, _named(pipeline))),
     )
 
 
 def _named(pipeline: Any) -> str:
     return str(getattr(getattr(pipeline, "config", None), "_name_or_path", ""))
-
-
-def _distilled(unet: Any, scheduler: Any, names: str) -> Distilled | None:
-    words = re.split(r"[^a-z]+", names.lower())
-    embedded = getattr(unet.config, "time_cond_proj_dim", None) is not None
-    if embedded or type(scheduler).__name__ == "LCMScheduler" or "lcm" in words:
-        return "lcm"
-    return "turbo" if "turbo" in words else None
 
 
 def _side(sample_size: Any) -> int:

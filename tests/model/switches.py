@@ -50,11 +50,11 @@ def sequence(pipe: Any, seed: int = 7) -> torch.Tensor:
     return torch.randn(1, 4, side, side, generator=torch.Generator().manual_seed(seed))
 
 
-def with_lora(pipe: Any) -> Any:
+def with_lora(pipe: Any, name: str = "style") -> Any:
     with torch.random.fork_rng():
         torch.manual_seed(7)
         config = LoraConfig(r=2, target_modules=["to_k", "to_v", "to_q"], init_lora_weights=False)
-        pipe.unet.add_adapter(config, "style")
+        pipe.unet.add_adapter(config, name)
     return pipe
 
 

@@ -45,12 +45,10 @@ def base(family: Family) -> Base:
 def edited(base: Base, pipe: Any = None, concept: Any = None, **settings: Any) -> Iterator[Any]:
     """`applied` with a concept of this base; a projection that is not called fails the test."""
     concept = concept or random_concept(base)
-    inverse = random_inverse_covariance(base.description.text_width)
+    settings["inverse_covariance"] = random_inverse_covariance(base.description.text_width)
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*edited projections")
-        with applied(
-            pipe or base.pipeline, [concept], inverse_covariance=inverse, **settings
-        ) as conditioning:
+        with applied(pipe or base.pipeline, [concept], **settings) as conditioning:
             yield conditioning
 
 

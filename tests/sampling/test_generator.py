@@ -13,6 +13,7 @@ from perfusion_core.model.base import Base
 from perfusion_core.model.describe import cross_attentions
 from perfusion_core.model.schedulers import make_scheduler
 from perfusion_core.sampling.generator import front, generate, generate_rows, grid
+from perfusion_core.sampling.plan import make_plan
 from perfusion_core.sampling.repeat import repeat
 from perfusion_core.sampling.request import GenerationRequest, Row
 
@@ -311,18 +312,29 @@ def test_a_concept_named_in_the_negative_prompt_alone_takes_part_and_is_in_the_r
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"),
-    [("sd-turbo", ("euler", 4, 0.0)), ("lcm-dreamshaper", ("lcm", 4, 1.0)), ("tiny", ("ddim", 20, 3.0))],
+    ("name", "expected", "spacing"),
+    [
+        ("sd-turbo", ("euler", 4, 0.0), "trailing"),
+        ("sd_lightning_2step", ("euler", 2, 0.0), "trailing"),
+        ("Hyper-SD15-8steps", ("ddim", 8, 0.0), "trailing"),
+        ("lcm-dreamshaper", ("lcm", 4, 1.0), "linspace"),
+        ("tiny", ("ddim", 20, 3.0), "linspace"),
+    ],
 )
 def test_a_base_gets_the_steps_and_guidance_it_was_made_for(
-    tiny_pipe, make_concept, covariance, name: str, expected: tuple[str, int, float]
+    tiny_pipe, make_concept, covariance, name: str, expected: tuple[str, int, float], spacing: str
 ) -> None:
     base = Base(name, tiny_pipe)
     request = GenerationRequest(PROMPT, seed=1)
     made = generate(base, {"biscuit": make_concept(base)}, request, covariance=covariance).images[0]
     assert (made.recipe.scheduler, made.recipe.steps, made.recipe.guidance) == expected
-    if name == "sd-turbo":
-        assert make_scheduler(base, "euler").config.timestep_spacing == "trailing"
+    assert "without guidance" not in " ".join(make_plan(base, {}, GenerationRequest("a dog")).warnings)
+    assert make_scheduler(base, "euler").config.timestep_spacing == spacing
+
+
+def test_guidance_on_a_base_of_few_steps_is_warned_of(tiny_pipe) -> None:
+    said = make_plan(Base("sd-turbo", tiny_pipe), {}, GenerationRequest("a dog", guidance=7)).warnings
+    assert "sd-turbo was made to draw in 4 steps without guidance, and at 7 colours burn out" in said[-1]
 
 
 def test_memory_running_out_makes_smaller_batches_and_at_last_says_what_to_do(
