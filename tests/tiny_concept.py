@@ -68,5 +68,5 @@ def random_inverse_covariance(width: int, seed: int = 0) -> torch.Tensor:
 
 class _Words:
     def __init__(self, embedding: torch.Tensor, superclass: str) -> None:
-        self.embedding = embedding
+        self.embeddings = {"text_encoder": embedding}
         self.superclass = superclass

@@ -39,7 +39,7 @@ def acting_maps(
     size = (recipe.height // base.description.vae_factor, recipe.width // base.description.vae_factor)
     names = [used.name for used in recipe.concepts]
     watcher = _Watcher(size, len(names))
-    with watcher.watching(base.unet):
+    with watcher.watching(base.denoiser):
         generate(base, concepts, request_from(recipe), covariance=covariance, on_step=on_step)
     found = watcher.total / watcher.total.amax(dim=(1, 2), keepdim=True).clamp_min(1e-12)
     return {name: found[k] for k, name in enumerate(names)}

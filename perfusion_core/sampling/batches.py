@@ -42,7 +42,7 @@ def images_together(
 
 def _independent(base: Base, images: int, width: int, height: int, guided: bool) -> bool:
     """Whether the first and the last image of a batch have the bits they have alone. Costs a step, once."""
-    unet = base.unet
+    unet = base.denoiser
     shape = (images, width, height, guided, base.dtype, torch.get_num_threads())
     known = _FOUND.setdefault(unet, {})
     if shape not in known:
@@ -62,7 +62,7 @@ def _try_out(base: Base, images: int, width: int, height: int, guided: bool) -> 
     def predict(rows: torch.Tensor) -> torch.Tensor:
         together = torch.cat([rows] * len(text))
         encodings = text.repeat_interleave(len(rows), dim=0)
-        return base.unet(together, 500, encoder_hidden_states=encodings, return_dict=False)[0]
+        return base.denoiser(together, 500, encoder_hidden_states=encodings, return_dict=False)[0]
 
     all_rows = predict(latents).view(len(text), images, *latents.shape[1:])
     return all(

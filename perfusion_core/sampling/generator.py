@@ -18,6 +18,7 @@ import torch
 from perfusion_core.errors import PerfusionError
 from perfusion_core.model.applied import applied
 from perfusion_core.model.device_memory import is_out_of_memory, release_memory
+from perfusion_core.model.latents import pixels_of
 from perfusion_core.model.schedulers import make_scheduler
 from perfusion_core.sampling.batches import images_together
 from perfusion_core.sampling.operating_points import check_bias
@@ -246,10 +247,7 @@ def _decode(base: Base, latents: torch.Tensor) -> Image.Image:
             "(--dtype float32)."
         )
     processor: Any = base.pipeline.image_processor
-    pixels = base.vae.decode(latents.to(base.vae.dtype) / base.vae.config.scaling_factor, return_dict=False)[
-        0
-    ]
-    return processor.postprocess(pixels.float(), output_type="pil")[0]
+    return processor.postprocess(pixels_of(base.vae, latents), output_type="pil")[0]
 
 
 def _note_truncation(encoding: Any, said: list[str]) -> None:

@@ -64,7 +64,7 @@ def gather_gradients(
 
     Shape: encoding (M, T, D), the distinct prompts', a leaf. Returns the loss.
     """
-    injection = inject(base.unet, [learned], inverse_covariance)
+    injection = inject(base.denoiser, [learned], inverse_covariance)
     bias, temperature = torch.tensor([recipe.bias]), torch.tensor([recipe.temperature])
     total = 0.0
     try:
@@ -74,10 +74,10 @@ def gather_gradients(
             context = injection.context_for(rows, bias=bias, temperature=temperature, removal=recipe.removal)
             injection.set_context(context)
             noisy, target = schedule.noised(part)
-            read = rows.to(base.unet.dtype)
+            read = rows.to(base.denoiser.dtype)
             with autocast(base, recipe):
-                predicted = base.unet(
-                    noisy.to(base.unet.dtype), part.timesteps, encoder_hidden_states=read
+                predicted = base.denoiser(
+                    noisy.to(base.denoiser.dtype), part.timesteps, encoder_hidden_states=read
                 ).sample
             loss = masked_denoising_loss(predicted, target, part.masks) * share
             scaler.scale(loss).backward()
