@@ -30,7 +30,7 @@ class Injection:
         self, denoiser: nn.Module, concepts: Sequence[EditableConcept], inverse_covariance: torch.Tensor
     ) -> None:
         self._state = EditState(tuple(concepts))
-        self._inverse_covariance = inverse_covariance
+        self.inverse_covariance = inverse_covariance
         self._places: list[tuple[nn.Module, str, EditedProjection]] = []
         self.projections: list[EditedProjection] = []
         roles: tuple[Role, ...] = ("key", "value")
@@ -90,7 +90,7 @@ class Injection:
         found = coefficients(
             encoding,
             torch.stack([concept.target_input.to(device, torch.float32) for concept in self.concepts]),
-            self._inverse_covariance.to(device, torch.float32),
+            self.inverse_covariance.to(device, torch.float32),
             bias.to(device, torch.float32),
             temperature.to(device, torch.float32),
             removal,

@@ -37,7 +37,8 @@ class PromptEncoding:
     `encoding` and `superclass_encoding` are (B, T, D) float32: the prompt itself, and the prompt with each
     concept's superclass word in its place (positions stay aligned). `positions[b][name]` lists where a
     concept stands, `bias_overrides[b][name]` the gate bias written in the prompt, `truncated[b]` the words
-    past the token limit ("" when all fit).
+    past the token limit ("" when all fit), `superclass_positions[b][name]` where the superclass of a concept
+    is written plainly, all of its tokens (no rows for encodings whose prompts are not known).
     """
 
     encoding: torch.Tensor
@@ -45,6 +46,7 @@ class PromptEncoding:
     positions: list[dict[str, list[int]]]
     bias_overrides: list[dict[str, float]]
     truncated: list[str]
+    superclass_positions: list[dict[str, list[int]]] = field(default_factory=list[dict[str, list[int]]])
 
 
 @dataclass
@@ -116,6 +118,9 @@ class PromptEncoder:
             positions=[_positions(t) for t in found],
             bias_overrides=[dict(t.biases) for t in found],
             truncated=[t.truncated for t in found],
+            superclass_positions=[
+                {name: self._written(c.superclass, t) for name, c in concepts.items()} for t in found
+            ],
         )
 
     def superclass_embedding(self, word: str) -> torch.Tensor:
@@ -124,6 +129,15 @@ class PromptEncoder:
         table: nn.Embedding = self.text_encoder.get_input_embeddings()
         ids = torch.tensor(_token_ids(self.tokenizer, word), device=table.weight.device)
         return table.weight.detach()[ids].float().mean(dim=0)
+
+    def _written(self, superclass: str, tokens: _Tokens) -> list[int]:
+        """The positions of a superclass where it is written plainly, not by a concept."""
+        word = _token_ids(self.tokenizer, superclass)
+        placeholders = {position for position, _ in tokens.slots}
+        starts = range(1, tokens.length - len(word)) if word else ()
+        found = [k for k in starts if tokens.ids[k : k + len(word)] == word]
+        places = [range(k, k + len(word)) for k in found]
+        return [place for span in places if placeholders.isdisjoint(span) for place in span]
 
     def _tokens(self, prompt: str, concepts: Mapping[str, ConceptWords], allow_empty: bool) -> _Tokens:
         if not prompt.strip() and not allow_empty:
