@@ -13,6 +13,7 @@ from diffusers.utils.peft_utils import scale_lora_layers, unscale_lora_layers
 
 from perfusion_core.edit.choices import DEFAULT_REMOVAL, LOCKS, gate_bias
 from perfusion_core.errors import PromptError
+from perfusion_core.model.anchoring import known_similarities, without_own_word
 from perfusion_core.model.families.registry import family_of
 from perfusion_core.model.reading import as_read
 from perfusion_core.model.text import Frame, PromptEncoder, PromptEncoding, frame_of
@@ -59,6 +60,7 @@ class PromptConditioning:
         self._removal: Removal = removal or DEFAULT_REMOVAL
         self._biases = {_known(name, self._concepts): bias for name, bias in biases.items()}
         self._anchored = anchored
+        self._unworded = without_own_word(concepts, self._encoder, injection.inverse_covariance)
         self._temperature = torch.tensor([_temperature_of(c, temperature) for c in concepts])
 
     def encode_prompt(self, *args: Any, **kwargs: Any) -> tuple[torch.Tensor | None, ...]:
@@ -209,27 +211,18 @@ class PromptConditioning:
 
         keys = rows([half.superclass_encoding for half in halves]) if self._lock == "global" else None
         with torch.no_grad():
+            known = [known_similarities(half, [*self._concepts.values()], self._unworded) for half in halves]
             context = self.injection.context_for(
                 rows([half.encoding for half in halves]),
                 bias=self._row_biases(halves, images_per_prompt),
                 temperature=self._temperature,
                 removal=self._removal,
                 key_encoding=keys,
-                known=rows([self._known_similarities(half) for half in halves]) if self._anchored else None,
+                known=rows(known) if self._anchored else None,
                 expected=read,
                 positive=len(read) - images,
             )
         self.injection.set_context(context)
-
-    def _known_similarities(self, half: PromptEncoding) -> torch.Tensor:
-        """1 at a concept's placeholder for it, 0 there for the others, NaN elsewhere. Shape: (P, T, n)."""
-        names = list(self._concepts)
-        known = torch.full((*half.encoding.shape[:2], len(names)), float("nan"))
-        for row, found in enumerate(half.positions):
-            for name, positions in found.items():
-                known[row, positions] = 0.0
-                known[row, positions, names.index(name)] = 1.0
-        return known
 
     def _row_biases(self, halves: Sequence[PromptEncoding], images_per_prompt: int) -> torch.Tensor:
         """The gate bias of every row of the batch and every concept. Shape: (B, n).

@@ -39,7 +39,7 @@ class Injection:
         self._hook = None
         if changed and concepts:
             self._hook = denoiser.register_forward_pre_hook(_entering(self._state), with_kwargs=True)
-        self._inverse_covariance = inverse_covariance
+        self.inverse_covariance = inverse_covariance
         self._places: list[tuple[nn.Module, str, EditedProjection]] = []
         self.projections: list[EditedProjection] = []
         roles: tuple[Role, ...] = ("key", "value")
@@ -99,7 +99,7 @@ class Injection:
         found = coefficients(
             encoding,
             torch.stack([concept.target_input.to(device, torch.float32) for concept in self.concepts]),
-            self._inverse_covariance.to(device, torch.float32),
+            self.inverse_covariance.to(device, torch.float32),
             bias.to(device, torch.float32),
             temperature.to(device, torch.float32),
             removal,

@@ -7,7 +7,7 @@ as they are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -34,7 +34,8 @@ class PromptEncoding:
     prompt, `truncated[b]` the words past the token limit ("" when all fit). `given` (B, T, D') is what the
     denoiser is called with, `encoding` itself unless the denoiser changes it; with it go `mask` (B, T), 1
     where a token is no padding, and `pooled` (B, P), of the prompt with the superclass words; None where the
-    denoiser takes none.
+    denoiser takes none. `superclass_positions[b][name]` lists where the superclass of a concept is written
+    plainly, all of its tokens (no rows for encodings whose prompts are not known).
     """
 
     encoding: torch.Tensor
@@ -45,6 +46,7 @@ class PromptEncoding:
     given: torch.Tensor
     mask: torch.Tensor | None = None
     pooled: torch.Tensor | None = None
+    superclass_positions: list[dict[str, list[int]]] = field(default_factory=list[dict[str, list[int]]])
 
 
 class PromptEncoder:
@@ -122,6 +124,10 @@ class PromptEncoder:
             given=given,
             mask=None if mask is None else mask[order],
             pooled=None if pooled is None else pooled[order],
+            superclass_positions=[
+                {name: self.encoders[0].tokens.written(c.superclass, t) for name, c in concepts.items()}
+                for t in found
+            ],
         )
 
     @torch.no_grad()

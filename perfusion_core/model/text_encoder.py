@@ -16,7 +16,6 @@ from perfusion_core.model.tokens import (
     PromptTokenizer,
     PromptTokens,
     superclass_tokens,
-    token_ids,
 )
 
 if TYPE_CHECKING:
@@ -69,9 +68,8 @@ class TextEncoder:
     def superclass_embedding(self, word: str) -> torch.Tensor:
         """The word embedding of a superclass, shape (E,): the mean over its tokens when it has several."""
         superclass_tokens(self.tokenizer, word)
-        shown = word.lower() if self.facts.lowercase else word
         table = self.table
-        ids = torch.tensor(token_ids(self.tokenizer, shown), device=table.weight.device)
+        ids = torch.tensor(self.tokens.word(word), device=table.weight.device)
         return table(ids).detach().float().mean(dim=0)
 
     def run(

@@ -129,6 +129,21 @@ class PromptTokenizer:
         ids = [*begin, *body[:room], *end]
         return PromptTokens(ids, len(ids), skipped=skipped)
 
+    def word(self, word: str) -> list[int]:
+        """The ids of a word as it stands inside a text."""
+        return token_ids(self.tokenizer, " " + self._prepared(word) if self._encoder.whole else word)
+
+    def written(self, superclass: str, tokens: PromptTokens) -> list[int]:
+        """The positions of a superclass where it is written plainly, not by a concept."""
+        word = self.word(superclass)
+        placeholders = {position for position, _ in tokens.slots}
+        starts = range(1 + tokens.skipped, tokens.length - len(word) + 1) if word else ()
+        found = [k for k in starts if tokens.ids[k : k + len(word)] == word]
+        places = [range(k, k + len(word)) for k in found]
+        return [
+            place - tokens.skipped for span in places if placeholders.isdisjoint(span) for place in span
+        ]
+
     def _pieces(
         self, parsed: ParsedPrompt, names: Mapping[str, str], concepts: Mapping[str, ConceptWords]
     ) -> list[tuple[str, bool]]:

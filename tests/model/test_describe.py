@@ -117,13 +117,13 @@ def test_pipelines_of_other_kinds_are_named(tiny_pipe: Any) -> None:
     class KolorsLikePipeline(Parts):
         text_encoder_3 = object()
 
-    with pytest.raises(BaseModelError, match="KolorsLikePipeline is a KolorsLikePipeline.*not supported"):
+    with pytest.raises(BaseModelError, match=r"KolorsLikePipeline is a KolorsLikePipeline.*not supported"):
         describe(KolorsLikePipeline(tiny_pipe.unet, tiny_pipe.scheduler))
 
     class FluxPipeline:
         transformer = object()
 
-    with pytest.raises(BaseModelError, match="FLUX model, which is not supported.*SDXL"):
+    with pytest.raises(BaseModelError, match=r"FLUX model, which is not supported.*SDXL"):
         describe(FluxPipeline())
 
 

@@ -1,4 +1,4 @@
-"""Sana and Sana-Sprint: a transformer that reads the states of a language model, which was told what to do."""
+"""Sana and Sana-Sprint: a transformer that reads a language model's states behind an instruction."""
 
 from __future__ import annotations
 
