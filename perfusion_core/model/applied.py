@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 # What an instance gets of its own while concepts are applied. Pipelines call the second at the end of a call.
-_REPLACED = ("encode_prompt", "maybe_free_model_hooks")
+_REPLACED = ("encode_prompt", "maybe_free_model_hooks", "load_lora_weights")
 
 
 @contextmanager
@@ -64,7 +64,8 @@ def applied(
     description = describe(pipe)
     family = description.family
     denoiser = getattr(pipe, family.denoiser)
-    _require_weights(pipe, (family.denoiser, *(encoder.part for encoder in family.encoders)))
+    read_by_us = (family.denoiser, *(encoder.part for encoder in family.encoders))
+    _require_weights(pipe, read_by_us)
     if concepts and inverse_covariance is None:
         from perfusion_core.model.statistics import covariance_for
 
@@ -91,15 +92,26 @@ def applied(
             conditioning.finish()
             own_end()
 
+        def encode_prompt(*args: Any, **options: Any) -> Any:
+            _require_weights(pipe, read_by_us)  # they may have been offloaded meanwhile
+            return conditioning.encode_prompt(*args, **options)
+
         if concepts:
             injection.guard()
-        pipe.__dict__.update(encode_prompt=conditioning.encode_prompt, maybe_free_model_hooks=end)
+            if hasattr(pipe, "load_lora_weights"):
+                pipe.__dict__["load_lora_weights"] = _refuse_lora
+        pipe.__dict__.update(encode_prompt=encode_prompt, maybe_free_model_hooks=end)
         yield conditioning
     finally:
         for name in _REPLACED:
             pipe.__dict__.pop(name, None)
         pipe.__dict__.update(found)
         injection.eject()
+
+
+def _refuse_lora(*_args: Any, **_options: Any) -> None:
+    """In place of `load_lora_weights`: PEFT cannot put its layers into edited projections."""
+    raise PerfusionError("LoRAs have to be loaded before `with applied(...)`. Leave it, load them, enter.")
 
 
 def _require_weights(pipe: Any, parts: Sequence[str]) -> None:

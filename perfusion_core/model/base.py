@@ -13,6 +13,7 @@ from perfusion_core.errors import BaseModelError, first_line
 from perfusion_core.model.describe import BaseDescription, Projection, cross_attentions, describe
 from perfusion_core.model.device_memory import is_out_of_memory
 from perfusion_core.model.families.registry import family_of_index
+from perfusion_core.model.few_steps import FewSteps, few_steps
 from perfusion_core.model.fingerprint import encoding_fingerprint, pipeline_fingerprint, text_fingerprint
 from perfusion_core.model.hub import hub_index, require_hub
 from perfusion_core.model.listing import (
@@ -119,6 +120,11 @@ class Base:
     @property
     def scheduler(self) -> Any:
         return self.pipeline.scheduler
+
+    @property
+    def few_steps(self) -> FewSteps | None:
+        """How it is used where it draws in a few steps, also by a LoRA loaded since; else None."""
+        return few_steps(self.denoiser, self.scheduler, (self.id,))
 
     @cached_property
     def prompts(self) -> Any:

@@ -31,7 +31,8 @@ class PromptConditioning:
     """Encodes a pipeline's prompts with concepts and tells the injection what to do to them.
 
     `encoding` is the last PromptEncoding (None before the first call, or when embeddings were passed in):
-    callers read from it what was cut off and which concepts stand where.
+    callers read from it what was cut off and which concepts stand where. `unread` says in words which edited
+    projections the last call left out, "" for none.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class PromptConditioning:
             raise PromptError(f"There is no lock called {lock}. Use local or global.")
         self.injection = injection
         self.encoding: PromptEncoding | None = None
+        self.unread = ""
         self._pipe = pipe
         self._family = family_of(pipe)
         self._original: Callable[..., Any] = pipe.encode_prompt
@@ -116,13 +118,14 @@ class PromptConditioning:
 
         Warns where attentions did not read the text through their edited projections.
         """
+        self.unread = ""
         if self.injection.context is not None and (unused := self.injection.uncalled()):
-            warnings.warn(
+            self.unread = (
                 f"{len(unused)} of {len(self.injection.projections)} edited projections were not "
-                f"used, such as {unused[0].path}: an attention processor passes them by, and the concepts "
-                "act too little.",
-                stacklevel=3,
+                f"used, such as {unused[0].path}: an attention processor or another denoiser passes them "
+                "by, and the concepts act too little."
             )
+            warnings.warn(self.unread, stacklevel=3)
         self.injection.set_context(None)
 
     def _positive(self, asked: Mapping[str, Any]) -> PromptEncoding:

@@ -5,7 +5,6 @@ What differs between kinds of base models by nature is in `families/`; here it i
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,9 +13,9 @@ from torch import nn
 from perfusion_core.errors import BaseModelError
 from perfusion_core.model.families.description import Family
 from perfusion_core.model.families.registry import SUPPORTED, family_of
+from perfusion_core.model.few_steps import FewSteps, few_steps
 
 Role = Literal["key", "value"]
-Distilled = Literal["turbo", "lcm", "sprint"]
 ATTRIBUTE: dict[Role, str] = {"key": "to_k", "value": "to_v"}
 _COMPILED = "_orig_mod."  # what torch.compile puts into the paths of the modules that it wraps
 
@@ -37,9 +36,8 @@ class BaseDescription:
     "flow_prediction" or what else its scheduler says. `text_width` is D, the width of the text that the
     projections read; `output_widths[path]` is O, the width of the keys and values of the attention at
     `path`. `sample_size` counts latent pixels, `vae_factor` image pixels per latent pixel and `patch_size`
-    latent pixels per side of a patch. `distilled` names the kind of a base that makes
-    images in a few steps, None for any other; with `guidance_embedded` it reads the guidance scale itself
-    instead of being run twice.
+    latent pixels per side of a patch. `few_steps` says how a base is used that makes images in a few steps,
+    None for any other.
     """
 
     family: Family
@@ -50,8 +48,7 @@ class BaseDescription:
     vae_factor: int
     attention_paths: tuple[str, ...]
     output_widths: dict[str, int]
-    distilled: Distilled | None = None
-    guidance_embedded: bool = False
+    few_steps: FewSteps | None = None
     patch_size: int = 1
 
     @property
@@ -146,8 +143,7 @@ def describe(pipeline: Any, name: str = "") -> BaseDescription:
         vae_factor=2 ** (len(_blocks(vae.config)) - 1),
         attention_paths=tuple(attentions),
         output_widths={path: linear_of(module.to_k).out_features for path, module in attentions.items()},
-        distilled=_distilled(denoiser, scheduler, f"{name} {_named(pipeline)}"),
-        guidance_embedded=_guidance_embedded(config),
+        few_steps=few_steps(denoiser, scheduler, (name, _named(pipeline))),
         patch_size=int(getattr(config, "patch_size", None) or 1),
     )
 
@@ -157,24 +153,8 @@ def _blocks(config: Any) -> Any:
     return getattr(config, "block_out_channels", None) or config.encoder_block_out_channels
 
 
-def _guidance_embedded(config: Any) -> bool:
-    return getattr(config, "time_cond_proj_dim", None) is not None or bool(
-        getattr(config, "guidance_embeds", False)
-    )
-
-
 def _named(pipeline: Any) -> str:
     return str(getattr(getattr(pipeline, "config", None), "_name_or_path", ""))
-
-
-def _distilled(denoiser: Any, scheduler: Any, names: str) -> Distilled | None:
-    words = re.split(r"[^a-z]+", names.lower())
-    if type(scheduler).__name__ == "SCMScheduler":
-        return "sprint"
-    embedded = getattr(denoiser.config, "time_cond_proj_dim", None) is not None
-    if embedded or type(scheduler).__name__ == "LCMScheduler" or "lcm" in words:
-        return "lcm"
-    return "turbo" if "turbo" in words else None
 
 
 def _side(sample_size: Any) -> int:

@@ -68,7 +68,8 @@ class EditContext:
             return EditContext(found, None if self.key_encoding is None else self.key_encoding[rows])
         raise PerfusionError(
             "The denoiser was given a text that is not the text the concepts were set up for: another "
-            f"pipeline shares it, or a callback changed the prompt. {_OWN_BLOCK}"
+            "pipeline shares it, a callback changed the prompt, or it is run a third time (perturbed "
+            f"attention guidance). {_OWN_BLOCK}"
         )
 
 

@@ -34,6 +34,7 @@ def make_scheduler(base: Base, name: str) -> Any:
     import diffusers
 
     class_name, settings = _SCHEDULERS[check_scheduler(name)]
-    if base.description.distilled == "turbo":  # its few steps start at full noise; single files do not say so
+    few = base.few_steps
+    if few is not None and few.kind != "lcm":  # the few steps start at full noise; single files do not say so
         settings = {**settings, "timestep_spacing": "trailing"}
     return getattr(diffusers, class_name).from_config(base.scheduler.config, **settings)

@@ -228,6 +228,8 @@ def _render_part(
                 callback_on_step_end=callback,
             ).images
             _note_truncation(conditioning.encoding, plan.warnings)
+            if conditioning.unread and conditioning.unread not in plan.warnings:
+                plan.warnings.append(conditioning.unread)
         images = [_decode(base, latents[k : k + 1]) for k in range(len(rows))]
     fingerprint = covariance.fingerprint if covariance is not None else ""
     return [

@@ -51,7 +51,14 @@ class Description(Protocol):
     @property
     def image_size(self) -> int: ...
     @property
-    def distilled(self) -> str | None: ...
+    def few_steps(self) -> FewSteps | None: ...
+
+
+class FewSteps(Protocol):
+    """Of a base that makes images in a few steps: in how many."""
+
+    @property
+    def steps(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -119,8 +126,8 @@ class Recipe:
         check_settings(overrides)
         small = description.text_width < SMALL_TEXT_WIDTH
         settings = dict(POCKET) if small else dict(STABLE_DIFFUSION)
-        if description.distilled:
-            settings["validation_steps"] = FEW_STEPS
+        if description.few_steps:  # guidance and scheduler of validation are the base's own as well
+            settings["validation_steps"] = description.few_steps.steps
         if memory is not None and not small:
             resolution = overrides.get("resolution", description.image_size)
             found = fit(memory, resolution, settings["batch_size"], full_precision=full_precision)
@@ -201,8 +208,6 @@ POCKET: dict[str, Any] = {
     "checkpoint_every": 10,
     "validation_steps": 8,
 }
-
-FEW_STEPS = 4  # in which a distilled base (SD-Turbo, LCM) makes an image
 
 SMALL_TEXT_WIDTH = 512  # Stable Diffusion's encoders are 768 and 1024 wide, the bundled one 192
 

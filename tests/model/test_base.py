@@ -237,21 +237,3 @@ def test_a_cached_hub_model_of_half_precision_files_only_is_loaded(
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text("abc")
     assert load_base("someone/half", device="cpu").id == "someone/half"
-
-
-@pytest.mark.parametrize(
-    ("name", "distilled"),
-    [("sd-turbo", "turbo"), ("SD_Turbo", "turbo"), ("dreamshaper-lcm", "lcm"), ("turbot-photos", None)],
-)
-def test_a_base_of_few_steps_is_known_by_its_name(name: str, distilled: str | None) -> None:
-    assert Base(name, tiny_pipeline()).description.distilled == distilled
-
-
-def test_a_consistency_model_is_known_by_its_configuration(tiny_pipe: Any) -> None:
-    from diffusers import LCMScheduler
-
-    tiny_pipe.scheduler = LCMScheduler.from_config(tiny_pipe.scheduler.config)
-    facts = Base("x", tiny_pipe).description
-    assert (facts.distilled, facts.guidance_embedded) == ("lcm", False)
-    tiny_pipe.unet.register_to_config(time_cond_proj_dim=8)
-    assert Base("x", tiny_pipe).description.guidance_embedded
