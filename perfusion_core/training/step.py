@@ -1,7 +1,10 @@
-"""The arithmetic of one optimizer step."""
+"""The arithmetic of one optimizer step, or of one step of several runs at once."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -9,12 +12,13 @@ from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 
+from perfusion_core.edit.compose import EditCoefficients, coefficients
 from perfusion_core.edit.loss import masked_denoising_loss
 from perfusion_core.errors import TrainingError
-from perfusion_core.model.inject import inject
+from perfusion_core.model.inject import EditContext, Injection, inject
 from perfusion_core.training.examples import Batch
 from perfusion_core.training.learned import Learned
-from perfusion_core.training.memory import autocast
+from perfusion_core.training.memory import autocast, checkpointed, full_precision, precision_for
 from perfusion_core.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -50,41 +54,113 @@ class NoiseSchedule:
         return noisy, part.noise
 
 
-def gather_gradients(
-    base: Base,
-    learned: Learned,
-    encoding: Tensor,
-    batch: Batch,
-    inverse_covariance: Tensor,
-    schedule: NoiseSchedule,
-    scaler: GradScaler,
-    recipe: Recipe,
-) -> float:
-    """Add the gradients of one step's batch, part by part; the base is edited meanwhile, and only meanwhile.
+@dataclass
+class PendingStep:
+    """An optimizer step of one run between the draw of its batch and its update.
 
-    Shape: encoding (M, T, D), the distinct prompts', a leaf. Returns the loss.
+    encoding (M, T, D): the encodings of the batch's distinct prompts, a leaf; encoded: the same with the
+    graph that leads to the word embedding; clarity (): the clarity loss, None without. `gather_gradients`
+    sets `loss`, or `failure` where there is none.
     """
-    injection = inject(base.unet, [learned], inverse_covariance)
-    bias, temperature = torch.tensor([recipe.bias]), torch.tensor([recipe.temperature])
-    total = 0.0
+
+    base: Base
+    learned: Learned
+    encoding: Tensor
+    encoded: Tensor
+    clarity: Tensor | None
+    batch: Batch
+    inverse_covariance: Tensor
+    schedule: NoiseSchedule
+    scaler: GradScaler
+    recipe: Recipe
+    loss: float = 0.0
+    failure: Exception | None = None
+
+    @property
+    def form(self) -> tuple[object, ...]:
+        """What steps that share a pass through the denoiser have in common."""
+        precision = precision_for(self.base, self.recipe)
+        return self.batch.latents.shape[1:], precision, self.recipe.gradient_checkpointing
+
+    def forget(self) -> None:
+        """As before `gather_gradients`, to try again."""
+        for leaf in (self.encoding, *self.learned.targets()):
+            leaf.grad = None
+        self.loss, self.failure = 0.0, None
+
+
+def gather_gradients(steps: Sequence[PendingStep]) -> None:
+    """Add the gradients of the steps' batches and set their losses; an error goes to all `failure`s instead.
+
+    Steps of several runs, of one base and the same `form`, share each pass through the denoiser: every row of
+    it is edited by the concept of its own run alone, so that nothing, and no number that is not finite
+    either, passes from one to another. The base is edited meanwhile, and only meanwhile.
+    """
+    base, recipe = steps[0].base, steps[0].recipe
     try:
-        for part in batch.parts(recipe.batch_size):
-            share = len(part.latents) / len(batch.latents)
-            rows = encoding[part.rows.to(encoding.device)]  # (b, T, D)
-            context = injection.context_for(rows, bias=bias, temperature=temperature, removal=recipe.removal)
-            injection.set_context(context)
-            noisy, target = schedule.noised(part)
-            read = rows.to(base.unet.dtype)
-            with autocast(base, recipe):
-                predicted = base.unet(
-                    noisy.to(base.unet.dtype), part.timesteps, encoder_hidden_states=read
-                ).sample
-            loss = masked_denoising_loss(predicted, target, part.masks) * share
-            scaler.scale(loss).backward()
-            total += float(loss.detach())
+        with torch.enable_grad(), full_precision(base, recipe), checkpointed(base, recipe):
+            _gather(steps)
+    except Exception as error:
+        for step in steps:
+            step.failure = error
+
+
+def _gather(steps: Sequence[PendingStep]) -> None:
+    learned = [step.learned for step in steps]
+    if len(learned) > 1:  # of several recipes, perhaps, for one concept: here names need only differ
+        learned = [replace(each, name=f"{each.name}-{number}") for number, each in enumerate(learned)]
+    injection = inject(steps[0].base.unet, learned, steps[0].inverse_covariance)
+    try:
+        for parts in zip_longest(*(step.batch.parts(step.recipe.batch_size) for step in steps)):
+            _pass(steps, parts, injection)
     finally:
         injection.eject()
-    return total
+
+
+def _pass(steps: Sequence[PendingStep], parts: Sequence[Batch | None], injection: Injection) -> None:
+    """One forward and backward pass of a part of each step's batch (None: it has no further part)."""
+    base, recipe = steps[0].base, steps[0].recipe
+    taking = [
+        (number, step, part) for number, (step, part) in enumerate(zip(steps, parts, strict=True)) if part
+    ]
+    rows = [step.encoding[part.rows.to(step.encoding.device)] for _, step, part in taking]  # (b, T, D) each
+    found = [_coefficients(step, text) for (_, step, _), text in zip(taking, rows, strict=True)]
+    sizes = [len(text) for text in rows]
+    owners = torch.tensor([number for number, _, _ in taking]).repeat_interleave(torch.tensor(sizes))
+    context = EditCoefficients(
+        torch.cat([each.gates for each in found]), torch.cat([each.removal for each in found])
+    )
+    injection.set_context(EditContext(context, owners=owners if len(steps) > 1 else None))
+    noised = [step.schedule.noised(part) for _, step, part in taking]
+    with autocast(base, recipe):
+        predicted = base.unet(
+            torch.cat([noisy for noisy, _ in noised]).to(base.unet.dtype),
+            torch.cat([part.timesteps for _, _, part in taking]),
+            encoder_hidden_states=torch.cat(rows).to(base.unet.dtype),
+        ).sample
+    losses = [
+        masked_denoising_loss(own, target, part.masks) * (len(part.latents) / len(step.batch.latents))
+        for own, (_, target), (_, step, part) in zip(predicted.split(sizes), noised, taking, strict=True)
+    ]
+    torch.autograd.backward(
+        [step.scaler.scale(loss) for (_, step, _), loss in zip(taking, losses, strict=True)]
+    )
+    for (_, step, _), loss in zip(taking, losses, strict=True):
+        step.loss += float(loss.detach())
+
+
+def _coefficients(step: PendingStep, rows: Tensor) -> EditCoefficients:
+    """The gate and removal of the step's own concept. Shape: rows (b, T, D) -> two of (b, T, 1)."""
+    recipe = step.recipe
+    return coefficients(
+        rows,
+        step.learned.target_input[None].to(rows.device, torch.float32),
+        step.inverse_covariance.to(rows.device, torch.float32),
+        torch.tensor([recipe.bias], device=rows.device),
+        torch.tensor([recipe.temperature], device=rows.device),
+        recipe.removal,
+        [step.learned.name],
+    )
 
 
 def optimizer_for(learned: Learned, recipe: Recipe) -> torch.optim.Adam:
