@@ -23,13 +23,17 @@ _HUB_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
 
 @dataclass(frozen=True)
 class BaseListing:
-    """A base model found on this machine; `reason` says why when it is not supported."""
+    """A base model found on this machine; `reason` says why when it is not supported.
+
+    `parts` are the parts that have weights, where it is a folder.
+    """
 
     id: str
     title: str
     path: Path
     supported: bool
     reason: str = ""
+    parts: tuple[str, ...] = ()
 
 
 def pocket_folder() -> Path:
@@ -93,10 +97,10 @@ def on_disk(reference: str, models_dir: str | Path | None = None) -> Path | None
 
 def _listing(reference: str, title: str, folder: Path) -> BaseListing:
     try:
-        require_supported(folder, title)
+        family = family_of_index(require_supported(folder, title), title)
     except BaseModelError as error:
         return BaseListing(reference, title, folder, False, str(error))
-    return BaseListing(reference, title, folder, True)
+    return BaseListing(reference, title, folder, True, parts=family.parts)
 
 
 def _file_listing(path: Path) -> BaseListing:

@@ -43,13 +43,15 @@ class EditContext:
     `coefficients` cover every row of the batch as the denoiser sees it (negative rows first where guidance
     doubles it). `key_encoding` (B, T, D) is set under the global lock: all keys come from it, unedited.
     `expected` (B, T, D') is the text that the denoiser has to be given, of which the rows from `positive` on
-    are the prompts' own; None leaves that unchecked.
+    are the prompts' own; None leaves that unchecked. `owners` (B,) says which concept alone edits each row,
+    and the coefficients are then (B, T, 1); None: all concepts edit every row.
     """
 
     coefficients: EditCoefficients
     key_encoding: torch.Tensor | None = None
     expected: torch.Tensor | None = None
     positive: int = 0
+    owners: torch.Tensor | None = None
 
     @property
     def rows(self) -> int:
@@ -65,7 +67,11 @@ class EditContext:
         rows = slice(self.positive, None)
         if self.positive and _holds(self.expected[rows], encoding):
             found = EditCoefficients(self.coefficients.gates[rows], self.coefficients.removal[rows])
-            return EditContext(found, None if self.key_encoding is None else self.key_encoding[rows])
+            return EditContext(
+                found,
+                None if self.key_encoding is None else self.key_encoding[rows],
+                owners=None if self.owners is None else self.owners[rows],
+            )
         raise PerfusionError(
             "The denoiser was given a text that is not the text the concepts were set up for: another "
             "pipeline shares it, a callback changed the prompt, or it is run a third time (perturbed "
@@ -214,6 +220,10 @@ class EditedProjection(nn.Module):
             with torch.no_grad():
                 i_stars = torch.stack([concept.target_input for concept in self._state.concepts])
                 projected_i_stars = self._linear(i_stars.to(encoding))
+            if context.owners is not None:  # selected, not multiplied by zeros: 0 times NaN would be NaN
+                owners = context.owners.to(device)
+                targets = targets.index_select(0, owners).unsqueeze(1)
+                projected_i_stars = projected_i_stars.index_select(0, owners).unsqueeze(1)
             return apply_edit(projected, coefficients, targets, projected_i_stars)
 
     def _targets(self, like: torch.Tensor) -> torch.Tensor:

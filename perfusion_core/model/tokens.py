@@ -140,9 +140,7 @@ class PromptTokenizer:
         starts = range(1 + tokens.skipped, tokens.length - len(word) + 1) if word else ()
         found = [k for k in starts if tokens.ids[k : k + len(word)] == word]
         places = [range(k, k + len(word)) for k in found]
-        return [
-            place - tokens.skipped for span in places if placeholders.isdisjoint(span) for place in span
-        ]
+        return [place - tokens.skipped for span in places if placeholders.isdisjoint(span) for place in span]
 
     def _pieces(
         self, parsed: ParsedPrompt, names: Mapping[str, str], concepts: Mapping[str, ConceptWords]

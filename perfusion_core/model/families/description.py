@@ -72,6 +72,15 @@ def _text_only(_pipeline: Any, text: TextInputs, _size: tuple[int, int]) -> dict
 
 
 @dataclass(frozen=True)
+class Scheduler:
+    """A class of diffusers, what to set in its configuration, and what that calls the shift of a flow."""
+
+    class_name: str
+    settings: Mapping[str, Any]
+    shift: str = ""
+
+
+@dataclass(frozen=True)
 class Family:
     """Everything that is peculiar to one kind of base model.
 
@@ -92,7 +101,9 @@ class Family:
                         overflows: never, always, or where its configuration says so (`force_upcast`)
     problem             why a pipeline of the family cannot be edited after all; "" where it can
     sampling            scheduler, steps and guidance where nothing was asked for; "own" is the base's own
+    schedulers          those that can be asked for by name, beside its own; None: all of the usual ones
     teaching            settings of a recipe that differ from Stable Diffusion's
+    activations_known   whether the memory of a training step was measured, so that a preset can be fitted
     captions            how many captions the statistics are taken from; None for all
     concept_format      the format of its concept files
     guidance_in_denoiser  whether the denoiser is told how much guidance, instead of being run twice
@@ -115,7 +126,9 @@ class Family:
     full_decoder: Literal["never", "configured", "always"] = "never"
     problem: Callable[[Any], str] = _no_problem
     sampling: tuple[str, int, float] = ("dpm++", 25, 7.5)
+    schedulers: Mapping[str, Scheduler] | None = None
     teaching: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    activations_known: bool = False
     captions: int | None = None
     concept_format: int = 2
     guidance_in_denoiser: bool = False

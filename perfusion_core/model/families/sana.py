@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from perfusion_core.model.families.description import Encoder, Family, TextInputs
+from perfusion_core.model.families.description import Encoder, Family, Scheduler, TextInputs
 
 # What Sana-Sprint, whose guidance is built in, is asked for while it learns: its pipeline's own.
 _SPRINT_GUIDANCE = 4.5
@@ -72,6 +72,14 @@ SANA = Family(
     half="bfloat16",
     full_decoder="always",
     sampling=("own", 20, 4.5),
+    schedulers={
+        "dpm++": Scheduler(
+            "DPMSolverMultistepScheduler",
+            {"algorithm_type": "dpmsolver++", "prediction_type": "flow_prediction", "use_flow_sigmas": True},
+            "flow_shift",
+        ),
+        "euler": Scheduler("FlowMatchEulerDiscreteScheduler", {}, "shift"),
+    },
     teaching=_TEACHING,
     captions=20_000,
 )
@@ -93,6 +101,7 @@ SANA_SPRINT = Family(
     half="bfloat16",
     full_decoder="always",
     sampling=("own", 2, _SPRINT_GUIDANCE),
+    schedulers={},
     teaching=_TEACHING,
     captions=20_000,
     guidance_in_denoiser=True,

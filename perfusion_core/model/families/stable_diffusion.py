@@ -32,5 +32,6 @@ STABLE_DIFFUSION = Family(
         "image_encoder": None,
     },
     problem=_problem,
+    activations_known=True,
     concept_format=1,  # as earlier versions read it
 )
