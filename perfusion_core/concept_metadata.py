@@ -98,7 +98,9 @@ class ConceptMetadata(BaseModel):
     base_fingerprint: _Label
     covariance_fingerprint: _Label
     family: _Family = "stable-diffusion"
-    encoders: Annotated[dict[_EncoderPart, _Label], Field(max_length=3)] = Field(default_factory=dict)
+    encoders: Annotated[dict[_EncoderPart, _Label], Field(max_length=3)] = Field(
+        default_factory=dict[_EncoderPart, str]
+    )
     prediction_type: Literal["epsilon", "v_prediction", "sample", "flow_prediction"] | None = None
     recipe: Annotated[dict[_Key, _Setting], Field(max_length=64), AfterValidator(_teachable)]
     scores: Annotated[dict[_Key, _Score], Field(max_length=32)]

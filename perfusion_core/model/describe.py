@@ -116,9 +116,8 @@ def describe(pipeline: Any, name: str = "") -> BaseDescription:
     """
     kind = type(pipeline).__name__
     family = family_of(pipeline)
-    denoiser, vae, scheduler = (
-        getattr(pipeline, part, None) for part in (family.denoiser, "vae", "scheduler")
-    )
+    denoiser: Any = getattr(pipeline, family.denoiser)
+    vae, scheduler = (getattr(pipeline, part, None) for part in ("vae", "scheduler"))
     if vae is None or scheduler is None:
         raise BaseModelError(f"{kind} lacks its autoencoder or its scheduler. Load the whole pipeline.")
     attentions = cross_attentions(denoiser)

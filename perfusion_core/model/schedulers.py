@@ -40,8 +40,9 @@ def make_scheduler(base: Base, name: str) -> Any:
     known = base.family.schedulers
     if known is not None:
         if name not in known:
+            others = ", ".join((OWN, *known))
             raise PerfusionError(
-                f"{base.family.title} cannot be sampled with {name}. Choose one of: {', '.join((OWN, *known))}."
+                f"{base.family.title} cannot be sampled with {name}. Choose one of: {others}."
             )
         chosen = known[name]
         shift = getattr(config, "flow_shift", None) or getattr(config, "shift", None) or 1.0

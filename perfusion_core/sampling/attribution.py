@@ -51,7 +51,7 @@ class _Watcher:
     def __init__(self, size: tuple[int, int], concepts: int, patch: int) -> None:
         self.size = size
         self.total = torch.zeros(concepts, *size)
-        # Height and width of the feature map that the next attention reads as a sequence; transformers keep one.
+        # Sides of the feature map that the next attention reads as a sequence; transformers keep theirs.
         self._grid = (size[0] // patch, size[1] // patch)
 
     @contextmanager
