@@ -19,7 +19,6 @@ class SamplingDefaults:
 
 
 _POCKET = SamplingDefaults(scheduler="ddim", steps=20, guidance=3.0)
-_STABLE_DIFFUSION = SamplingDefaults(scheduler="dpm++", steps=25, guidance=7.5)
 # SD-Turbo, Lightning and Hyper-SD were distilled without guidance; a consistency model has it built in, or is
 # told how much through its time embedding. As their publishers use them; how many steps, the base says.
 _FEW_STEPS: dict[str, tuple[str, float]] = {
@@ -40,4 +39,6 @@ def sampling_defaults(base: Base) -> SamplingDefaults:
         return SamplingDefaults(
             scheduler, few.steps, _GUIDANCE_OF_EMBEDDED if few.guidance_embedded else guidance
         )
-    return _POCKET if base.description.image_size < _SMALL_IMAGE else _STABLE_DIFFUSION
+    if base.description.image_size < _SMALL_IMAGE:
+        return _POCKET
+    return SamplingDefaults(*base.family.sampling)

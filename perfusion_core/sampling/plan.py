@@ -53,10 +53,10 @@ def make_plan(base: Base, concepts: Mapping[str, Concept], request: GenerationRe
     used = concepts_in([request.prompt, request.negative_prompt], concepts)
     size = base.description.image_size
     width, height = request.width or size, request.height or size
-    factor = base.description.vae_factor
+    factor = base.description.size_step
     if width % factor or height % factor:
         raise PerfusionError(f"Width and height have to be multiples of {factor}; {width}x{height} is not.")
-    few = base.few_steps
+    few, in_denoiser = base.few_steps, base.family.guidance_in_denoiser
     guidance = defaults.guidance if request.guidance is None else request.guidance
     return Plan(
         request=request,
@@ -68,7 +68,7 @@ def make_plan(base: Base, concepts: Mapping[str, Concept], request: GenerationRe
         guidance=guidance,
         scheduler=check_scheduler(request.scheduler or defaults.scheduler),
         removal=request.removal or DEFAULT_REMOVAL,
-        guided=guidance > 1 and not (few and few.guidance_embedded),
+        guided=guidance > 1 and not in_denoiser and not (few and few.guidance_embedded),
         warnings=_warnings(base, request, used) + without_guidance(base, guidance),
     )
 

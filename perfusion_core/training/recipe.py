@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 from perfusion_core.container import shown
 from perfusion_core.edit.choices import Removal
 from perfusion_core.errors import TrainingError
+from perfusion_core.model.families.description import Family
 from perfusion_core.recipe_rules import JOINT, Keys, Masks, Precision, Setting, settings_problem
 from perfusion_core.training.batch_size import fit
 
@@ -46,6 +47,8 @@ VALIDATION_PROMPTS = (
 class Description(Protocol):
     """The facts about a base model that a preset depends on."""
 
+    @property
+    def family(self) -> Family: ...
     @property
     def text_width(self) -> int: ...
     @property
@@ -125,10 +128,10 @@ class Recipe:
         """
         check_settings(overrides)
         small = description.text_width < SMALL_TEXT_WIDTH
-        settings = dict(POCKET) if small else dict(STABLE_DIFFUSION)
+        settings = dict(POCKET) if small else STABLE_DIFFUSION | dict(description.family.teaching)
         if description.few_steps:  # guidance and scheduler of validation are the base's own as well
             settings["validation_steps"] = description.few_steps.steps
-        if memory is not None and not small:
+        if memory is not None and not small and description.family.activations_known:
             resolution = overrides.get("resolution", description.image_size)
             found = fit(memory, resolution, settings["batch_size"], full_precision=full_precision)
             settings |= found._asdict()

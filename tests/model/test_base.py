@@ -85,10 +85,12 @@ def test_a_base_is_found_by_its_name_in_the_models_folder(tiny_folder: Path) -> 
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("StableDiffusionXLPipeline", "SDXL"),
+        ("ZImagePipeline", "Z-Image"),
+        ("QwenImagePipeline", "Qwen-Image"),
         ("StableDiffusion3Pipeline", "Stable Diffusion 3"),
-        ("FluxPipeline", "Flux"),
-        ("PixArtAlphaPipeline", "PixArt"),
+        ("FluxPipeline", "FLUX"),
+        ("KolorsPipeline", "Kolors"),
+        ("WanPipeline", "video"),
         ("StableDiffusionInpaintPipeline", "inpainting"),
         ("SomethingNewPipeline", "SomethingNewPipeline"),
         (None, "unknown kind"),
@@ -96,7 +98,7 @@ def test_a_base_is_found_by_its_name_in_the_models_folder(tiny_folder: Path) -> 
 )
 def test_other_kinds_of_models_are_named_before_loading(folder: Path, kind: Any, words: str) -> None:
     change_index(folder, _class_name=kind)
-    with pytest.raises(BaseModelError, match=f"{words}.*not supported yet"):
+    with pytest.raises(BaseModelError, match=f"{words}.*not supported"):
         load_base(folder, device="cpu")
 
 
@@ -197,7 +199,7 @@ def test_models_at_hand_are_listed_with_reasons(
     assert not found["other"].supported
     assert not found["single"].supported
     assert "no checkpoint of a kind" in found["single"].reason
-    assert "Flux" in found["other"].reason
+    assert "FLUX" in found["other"].reason
     assert found["somebody/model"].supported
     assert found["somebody/model"].path == hub
 

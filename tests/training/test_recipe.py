@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 
 from perfusion_core.errors import TrainingError
+from perfusion_core.model.families.description import Family
+from perfusion_core.model.families.stable_diffusion import STABLE_DIFFUSION
 from perfusion_core.model.few_steps import FewSteps
 from perfusion_core.training.recipe import TEMPLATES, VALIDATION_PROMPTS, Recipe
 
 
 @dataclass
 class Facts:
+    family: Family = STABLE_DIFFUSION
     text_width: int = 768
     image_size: int = 512
     few_steps: FewSteps | None = None
