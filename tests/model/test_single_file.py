@@ -8,13 +8,17 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
+from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
 from safetensors.torch import save_file
+from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 
 import perfusion_core.model.checkpoint_kind as checkpoint_kind_module
 import perfusion_core.model.single_file as single_file
 from perfusion_core.errors import BaseModelError
 from perfusion_core.model.base import load_base
 from perfusion_core.model.checkpoint_kind import checkpoint_kind
+from perfusion_core.model.describe import cross_attentions
 from perfusion_core.model.single_file import clip_tokenizer, set_prediction_type
 from perfusion_core.sampling.defaults import sampling_defaults
 from tests.ldm_checkpoint import Layout
@@ -269,6 +273,22 @@ def test_every_weight_of_an_sdxl_file_is_where_it_belongs(written: Any, tool: di
     found = pipe.unet.get_submodule("up_blocks.0.attentions.2.transformer_blocks.9.attn2.to_k")
     assert torch.equal(found.weight, deep)
     assert (pipe.tokenizer.pad_token_id, pipe.tokenizer_2.pad_token_id) == (49_407, 0)
+
+
+def test_the_shipped_sdxl_configuration_and_the_original_layout_fit_each_other_in_full_size() -> None:
+    with torch.device("meta"):
+        shipped = UNet2DConditionModel.load_config(SHIPPED / "sdxl" / "unet")
+        unet: Any = UNet2DConditionModel.from_config(shipped)
+        config = CLIPTextConfig.from_pretrained(SHIPPED / "sdxl" / "text_encoder_2")
+        second = CLIPTextModelWithProjection(config)
+    file = Layout(xl=True).build(lambda shape: torch.empty(shape, device="meta"))
+    converted = convert_ldm_unet_checkpoint(file, unet.config)
+    assert {name: p.shape for name, p in unet.named_parameters()} == {
+        name: tensor.shape for name, tensor in converted.items()
+    }
+    assert sum(p.numel() for p in unet.parameters()) == 2_567_463_684  # as published
+    assert len(cross_attentions(unet)) == 70
+    assert sum(p.numel() for p in second.parameters()) == 694_659_840
 
 
 def parameters(pipe: Any, part: str) -> list[tuple[str, torch.Tensor]]:
