@@ -25,6 +25,7 @@ class PhotoEditor:
     down: gr.Slider
     said: gr.HTML
     apply: gr.Button
+    mirror: gr.Button
     reset: gr.Button
     close: gr.Button
 
@@ -57,6 +58,7 @@ def render() -> PhotoEditor:
         said = gr.HTML("", elem_id="photo-said", js_on_load=None)
         with gr.Row():
             done = gr.Button("Apply", variant="primary", size="md", min_width=90, elem_id="photo-apply")
+            mirror = gr.Button("Mirror", size="md", min_width=90, elem_id="photo-mirror")
             reset = gr.Button("Reset", size="md", min_width=90, elem_id="photo-reset")
             close = gr.Button("Cancel", size="md", min_width=90, elem_id="photo-close")
     return PhotoEditor(
@@ -69,6 +71,7 @@ def render() -> PhotoEditor:
         down=down,
         said=said,
         apply=done,
+        mirror=mirror,
         reset=reset,
         close=close,
     )
