@@ -57,10 +57,10 @@ def render() -> PhotoEditor:
             down = gr.Slider(0, 100, 50, step=1, label="Top to bottom", min_width=110, elem_id="crop-down")
         said = gr.HTML("", elem_id="photo-said", js_on_load=None)
         with gr.Row():
-            done = gr.Button("Apply", variant="primary", size="md", min_width=90, elem_id="photo-apply")
-            mirror = gr.Button("Mirror", size="md", min_width=90, elem_id="photo-mirror")
-            reset = gr.Button("Reset", size="md", min_width=90, elem_id="photo-reset")
-            close = gr.Button("Cancel", size="md", min_width=90, elem_id="photo-close")
+            done = gr.Button("Apply", variant="primary", size="md", min_width=70, elem_id="photo-apply")
+            mirror = gr.Button("Mirror", size="md", min_width=70, elem_id="photo-mirror")
+            reset = gr.Button("Reset", size="md", min_width=70, elem_id="photo-reset")
+            close = gr.Button("Cancel", size="md", min_width=70, elem_id="photo-close")
     return PhotoEditor(
         opened=gr.State(None),
         panel=panel,
