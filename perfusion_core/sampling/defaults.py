@@ -18,7 +18,6 @@ class SamplingDefaults:
     guidance: float
 
 
-_POCKET = SamplingDefaults(scheduler="ddim", steps=20, guidance=3.0)
 # SD-Turbo, Lightning and Hyper-SD were distilled without guidance; a consistency model has it built in, or is
 # told how much through its time embedding. As their publishers use them; how many steps, the base says.
 _FEW_STEPS: dict[str, tuple[str, float]] = {
@@ -29,7 +28,7 @@ _FEW_STEPS: dict[str, tuple[str, float]] = {
 }
 _GUIDANCE_OF_EMBEDDED = 8.0
 _OWN = "own"
-_SMALL_IMAGE = 256  # bases that make no larger ones were trained here and want less guidance
+_SMALL_IMAGE = 256
 
 
 def sampling_defaults(base: Base) -> SamplingDefaults:
@@ -42,6 +41,5 @@ def sampling_defaults(base: Base) -> SamplingDefaults:
         return SamplingDefaults(
             scheduler, few.steps, _GUIDANCE_OF_EMBEDDED if few.guidance_embedded else guidance
         )
-    if few is None and base.description.image_size < _SMALL_IMAGE:
-        return _POCKET
-    return SamplingDefaults(*family.sampling)
+    small = base.description.image_size < _SMALL_IMAGE
+    return SamplingDefaults(*((small and base.family.small_sampling) or base.family.sampling))
