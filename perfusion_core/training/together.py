@@ -110,6 +110,14 @@ def interleaved(
             course.close()
 
 
+def contained(course: Course[Result]) -> Course[Result | Exception]:
+    """A course whose exception is its result, so that it ends alone."""
+    try:
+        return (yield from course)
+    except Exception as error:
+        return error
+
+
 def alone(course: Course[Result]) -> Result:
     """The result of one course, without others."""
     ((_, result),) = interleaved([course], 1)
