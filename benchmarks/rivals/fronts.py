@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perfusion_core.evaluation import FrontPoint, hypervolume, knee, pareto
+from perfusion_core.evaluation import FrontPoint, hypervolume, knee, monotonicity, pareto
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,6 +47,22 @@ class Front:
             FrontPoint(float(k), float(i), float(t))
             for k, (i, t) in enumerate(zip(images, texts, strict=True))
         ]
+
+    def steadiness(self) -> tuple[float, float]:
+        """How steadily the knob moves image similarity up and text similarity down, on the worst concept.
+
+        Kendall's tau over the operating points, means over seeds; 1 when every pair is in order.
+        """
+        taus = [
+            monotonicity(
+                [
+                    FrontPoint(-float(k), float(i), float(t))
+                    for k, (i, t) in enumerate(zip(images, texts, strict=True))
+                ]
+            )
+            for images, texts in zip(self.image.mean(axis=2).T, self.text.mean(axis=2).T, strict=True)
+        ]
+        return min(tau[0] for tau in taus), min(tau[1] for tau in taus)
 
     def knee(self) -> int:
         """The number of the operating point at the knee."""

@@ -91,6 +91,7 @@ def _regime(regime: Regime, results: Results) -> list[str]:
         picture,
         _fronts(regime, results),
         _knees(regime, results),
+        _knobs(regime),
         _points(regime),
     ]
     failed = [f"{m.title}, {concept}: {why}" for m in regime.methods for concept, why in m.failed.items()]
@@ -132,6 +133,17 @@ def _knees(regime: Regime, results: Results) -> str:
         rows.append([method.title, method.points[method.knee], *cells])
     rows.append(["the plain word, untaught", "", *(_figure(regime.plain[measure], 3) for measure in WORDS)])
     return "At the knee of each method's front:\n\n" + _table(["method", "at", *WORDS.values()], rows)
+
+
+def _knobs(regime: Regime) -> str:
+    rows = []
+    for method in regime.methods:
+        if len(method.points) > 1:
+            image, text = method.front.steadiness()
+            rows.append([method.title, method.knob, f"{image:.2f}", f"{text:.2f}"])
+    heads = ["method", "knob", "image similarity rises", "text similarity falls"]
+    said = "How steadily each knob acts, on the concept where it does so least (Kendall's tau, 1 is best):"
+    return f"{said}\n\n{_table(heads, rows)}" if rows else ""
 
 
 def _points(regime: Regime) -> str:

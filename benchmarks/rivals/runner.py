@@ -79,7 +79,7 @@ class Runner:
         def make(folder: Path) -> None:
             names = " and ".join(subject.name for subject in teaching.subjects)
             self._say(f"teaching {names}: {teaching.method.teacher}, {shown(teaching.settings)}")
-            writer, begun = Writer(folder), time.perf_counter()
+            writer, begun, steps = Writer(folder), time.perf_counter(), int(teaching.settings["steps"])
             try:
                 costs = teaching.method.teach(
                     self.bench, teaching.subjects, teaching.settings, teaching.seed, writer
@@ -89,9 +89,11 @@ class Runner:
                 if not isinstance(error, PerfusionError) and not is_out_of_memory(error):
                     raise
                 release_memory()
-                costs, failed = Costs(0.0, 0.0), str(error) or "not enough memory"
+                costs = Costs(0.0, (time.perf_counter() - begun) / steps)
+                failed = str(error) or "not enough memory"
                 self._say(f"  failed: {failed}")
-            seconds = max(time.perf_counter() - begun, costs.fixed)  # class images may be there already
+            # Not by the clock: class images may be there already, and snapshots are nobody's cost.
+            seconds = costs.fixed + steps * costs.step
             writer.close(teaching.subjects, teaching.settings, costs, seconds, failed)
 
         found = Learned.read(self.bench.cache.folder("taught", facts, make))

@@ -75,6 +75,12 @@ def test_a_ratio_is_paired() -> None:
     assert ratio_interval(front, nothing, (0.3, 0.1), drawn).value == float("inf")
 
 
+def test_a_knob_is_as_steady_as_on_its_worst_concept() -> None:
+    image = np.array([[0.1, 0.1], [0.2, 0.3], [0.3, 0.2]])[:, :, None]  # the second concept turns back once
+    text = np.array([[0.3, 0.3], [0.2, 0.2], [0.1, 0.1]])[:, :, None]
+    assert Front(image, text).steadiness() == pytest.approx((1 / 3, 1.0))
+
+
 def test_what_is_not_a_number_is_left_out_of_a_mean() -> None:
     values = np.array([[1.0, np.nan], [3.0, np.nan]])
     assert mean_interval(values, resamples(2, 2, 50)).value == 2.0

@@ -92,7 +92,7 @@ class CustomDiffusion:
                 )  # fmt: skip
         finally:
             base.unet.set_attn_processor(own)
-        return total(max(0.0, fixed), step, images, settings)
+        return total(max(0.0, fixed), step * len(subjects), images, settings)
 
     def points(self, count: int) -> tuple[Point, ...]:
         return checkpoints(count)

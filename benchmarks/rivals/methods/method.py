@@ -30,7 +30,7 @@ class Point:
 
 @dataclass
 class Costs:
-    """Seconds of a teaching beside its steps, of an average step, and of each class image it drew."""
+    """Seconds of a teaching beside its steps, of a step (as `settings` count them), and of a class image."""
 
     fixed: float
     step: float
