@@ -23,13 +23,13 @@ from benchmarks.rivals.report import report
 from benchmarks.rivals.results import MethodResult, PairResult, Regime, Results
 from benchmarks.rivals.runner import Runner, Teaching
 from benchmarks.rivals.subject import Subject
-from benchmarks.rivals.tuning import within
+from benchmarks.rivals.tuning import candidates, tune, within
 from perfusion_core.errors import PerfusionError
 from perfusion_core.studio.bases import LoadedBase, Missing
 
 SMALL = Options(
-    methods=("ours-local", "ours-compact", "lora-r4"),
-    parts=("budget", "bleed"),
+    methods=("ours-local", "ours-compact", "lora-r4", "custom-diffusion-joint"),
+    parts=("budget", "one-shot", "bleed"),
     seeds=1,
     prompts=2,
     points=2,
@@ -84,14 +84,16 @@ def test_the_command_writes_its_report_and_a_second_call_makes_nothing(
     assert sheet.height > sheet.width / 4
     first = json.loads((options.out / "results.json").read_text())
     assert first["regimes"][0]["concepts"] == ["coral", "denim"]
+    assert [regime["name"] for regime in first["regimes"]] == ["budget", "one-shot"]
+    joint = [pair for pair in first["pairs"] if pair["name"] == "custom-diffusion-joint"]
+    assert [pair["pairs"] for pair in joint] == [["coral and denim"]]
     assert {pair["kind"] for pair in first["pairs"]} == {
         "two of different kinds",
         "one beside the plain word of its kind",
     }
     taught = [line for line in said if line.startswith("teaching")]
-    assert (
-        len([line for line in taught if "gated-edit" in line]) == 3
-    )  # pace, and once for each of two concepts
+    # The pace, and each of two concepts with two photos and with one: the compact file is the same teaching.
+    assert len([line for line in taught if "gated-edit" in line]) == 5
 
     again = list[str]()
     compare(loaded, subjects, options, command="it", say=again.append)
@@ -140,6 +142,29 @@ def test_settings_other_photos_and_other_seeds_are_other_teachings(
     assert len(keys) == 5
     shared = [replace(plain, method=methods[name]) for name in ("ours-local", "ours-global", "ours-compact")]
     assert len({bench.cache.key("taught", runner.facts(one)) for one in shared}) == 1
+
+
+def test_the_better_candidate_is_chosen_and_the_others_weights_go(
+    bench: Bench, subjects: list[Subject]
+) -> None:
+    said = list[str]()
+    runner, method = Runner(bench, say=said.append), all_methods()["lora-r4"]
+    own = method.settings(bench)
+    tried = candidates(method, own, replace(SMALL, rates=2, lengths=(0.004,)), None, Costs(0.0, 1.0))
+    assert [(one["steps"], one["rate"]) for one in tried] == [(2, own["rate"]), (2, 4 * own["rate"])]
+    found = tune(runner, method, subjects[:1], tried, points=1)
+    worth = [value for _, value in found.tried]
+    assert len(worth) == 2
+    assert found.settings in tried
+    if worth[0] != worth[1]:
+        assert found.settings == tried[worth.index(max(worth))]
+    for settings in tried:
+        key = bench.cache.key("taught", runner.facts(Teaching(method, (subjects[0],), settings, 0)))
+        kept = list((bench.cache.root / "taught" / key).glob("snapshot-*"))
+        assert bool(kept) == (settings == found.settings)
+    count = len(said)
+    assert tune(runner, method, subjects[:1], tried, points=1) == found
+    assert len(said) == count, "tuning once more teaches and draws nothing"
 
 
 def test_steps_and_class_images_fit_into_the_budget() -> None:

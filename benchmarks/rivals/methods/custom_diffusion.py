@@ -2,8 +2,9 @@
 
 Settings of diffusers' examples/custom_diffusion/train_custom_diffusion.py and its README: to_k and to_v by
 diffusers' CustomDiffusionAttnProcessor, a modifier word that stands before the superclass and starts as a
-rare word, AdamW, weight decay 0.01, rate 1e-5 times the two photos of a step (--scale_lr), 250 steps (500 for
-two concepts), flips (--hflip), 200 class images weighed 1. Its knob is the number of steps. Two concepts are
+rare word, AdamW, weight decay 0.01, rate 1e-5 times the four images of a step (--scale_lr: two photos, two
+class images), 250 steps (500 for two concepts), flips (--hflip), 200 class images weighed 1, drawn by the
+base as without --real_prior. Its knob is the number of steps. Two concepts are
 learned in one teaching ("joint"), or merged by the paper's constrained least squares (its section 3.2).
 """
 
@@ -38,13 +39,13 @@ class CustomDiffusion:
     ours = False
     rates = (1.0, 4.0, 16.0, 64.0)
     source = (
-        "diffusers examples/custom_diffusion: K and V and a word, AdamW, 2e-5, 2 photos a step, 250 steps "
+        "diffusers examples/custom_diffusion: K and V and a word, AdamW, 4e-5, 2 photos a step, 250 steps "
         "a concept, flips, 200 class images"
     )
     defaults: ClassVar[Settings] = {
         "steps": 250,
         "batch": 2,
-        "rate": 2e-5,
+        "rate": 4e-5,
         "decay": 0.01,
         "flip": True,
         "prior": 1.0,
