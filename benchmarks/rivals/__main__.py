@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+
 from benchmarks.rivals.bench import Bench
 from benchmarks.rivals.cache import Cache
 from benchmarks.rivals.figure import write_fronts
@@ -51,10 +53,16 @@ def compare(
 ) -> Path:
     """Compare all methods and write report.md, results.json, figures/ and sheets/ to `options.out`.
 
-    Raises PerfusionError where the base has no scorer, or nothing is left to compare.
+    Raises PerfusionError where the base has no scorer or is none of those the rivals are written for, or
+    nothing is left to compare.
     """
     if isinstance(loaded.scorer, Missing):
         raise PerfusionError(f"Without a scorer nothing can be compared. {loaded.scorer.reason}")
+    if not isinstance(loaded.base.pipeline, StableDiffusionPipeline):
+        raise PerfusionError(
+            f"{loaded.base.id} is not a Stable Diffusion 1 or 2 model, and the rivals are written for those. "
+            "Give another --base."
+        )
     judge = load_judge(options.judge, loaded.scorer)
     develop, compared = split(subjects, options)
     steps = options.steps or sampling_defaults(loaded.base).steps

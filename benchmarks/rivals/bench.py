@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ import torch
 from PIL import Image
 
 from benchmarks.rivals.cache import Cache
+from benchmarks.rivals.clock import now
 from perfusion_core.model.base import Base
 from perfusion_core.model.schedulers import make_scheduler
 from perfusion_core.sampling.defaults import sampling_defaults
@@ -73,10 +73,10 @@ class Bench:
         facts = {"base": self.base.fingerprint, "class": superclass, "count": count, **self.sampling}
 
         def make(folder: Path) -> None:
-            begun = time.perf_counter()
+            begun = now()
             seeds = range(500_000, 500_000 + count)
             save_images(self.draw([f"a photo of a {superclass}"] * count, seeds), folder)
-            (folder / "seconds").write_text(str(time.perf_counter() - begun), encoding="utf-8")
+            (folder / "seconds").write_text(str(now() - begun), encoding="utf-8")
 
         folder = self.cache.folder("class-images", facts, make)
         return read_images(folder), float((folder / "seconds").read_text(encoding="utf-8"))

@@ -56,7 +56,7 @@ QUICK = {
     "prompts": 4,
     "points": 3,
     "steps": 8,
-    "budget": 10.0,
+    "budget": 15.0,
     "rates": 2,
     "limit": 2,
     "pairs": 1,

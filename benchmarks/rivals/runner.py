@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from PIL import Image
 
 from benchmarks.rivals.bench import Bench, read_images, save_images
 from benchmarks.rivals.cache import source_hash
+from benchmarks.rivals.clock import now
 from benchmarks.rivals.judging import Gallery, Judge
 from benchmarks.rivals.methods import denoising, gated_edit, method, words
 from benchmarks.rivals.methods.method import Costs, Learned, Method, Point, Settings, Writer
@@ -79,7 +79,7 @@ class Runner:
         def make(folder: Path) -> None:
             names = " and ".join(subject.name for subject in teaching.subjects)
             self._say(f"teaching {names}: {teaching.method.teacher}, {shown(teaching.settings)}")
-            writer, begun, steps = Writer(folder), time.perf_counter(), int(teaching.settings["steps"])
+            writer, begun, steps = Writer(folder), now(), int(teaching.settings["steps"])
             try:
                 costs = teaching.method.teach(
                     self.bench, teaching.subjects, teaching.settings, teaching.seed, writer
@@ -89,7 +89,7 @@ class Runner:
                 if not isinstance(error, PerfusionError) and not is_out_of_memory(error):
                     raise
                 release_memory()
-                costs = Costs(0.0, (time.perf_counter() - begun) / steps)
+                costs = Costs(0.0, (now() - begun) / steps)
                 failed = str(error) or "not enough memory"
                 self._say(f"  failed: {failed}")
             # Not by the clock: class images may be there already, and snapshots are nobody's cost.
@@ -143,9 +143,9 @@ class Runner:
             numbers = [FIRST_SEED + seed for _ in templates for seed in range(seeds)]
             with method.applied(self.bench, learned, point) as said:
                 prompts = [template.format(*said) for template in templates for _ in range(seeds)]
-                begun = time.perf_counter()
+                begun = now()
                 images = self.bench.draw(prompts, numbers)
-                seconds = (time.perf_counter() - begun) / len(images)
+                seconds = (now() - begun) / len(images)
             save_images(images, folder)
             (folder / "seconds").write_text(str(seconds), encoding="utf-8")
 

@@ -10,7 +10,6 @@ learned in one teaching ("joint"), or merged by the paper's constrained least sq
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,6 +18,7 @@ import torch
 from diffusers.models.attention_processor import CustomDiffusionAttnProcessor
 from torch import Tensor
 
+from benchmarks.rivals.clock import now
 from benchmarks.rivals.methods.denoising import Lesson, denoise, lesson, prior_lesson, total
 from benchmarks.rivals.methods.method import Costs, Learned, Point, Settings, Writer, checkpoints
 from benchmarks.rivals.methods.words import NewWords, encoder, extra_words
@@ -63,7 +63,7 @@ class CustomDiffusion:
     def teach(
         self, bench: Bench, subjects: Sequence[Subject], settings: Settings, seed: int, writer: Writer
     ) -> Costs:
-        begun, base = time.perf_counter(), bench.base
+        begun, base = now(), bench.base
         own = dict(base.unet.attn_processors)
         rare = {f"<{s.name}>": base.prompts.superclass_embedding(s.identifier) for s in subjects}
         lessons: list[Lesson] = []
@@ -85,7 +85,7 @@ class CustomDiffusion:
                     kept = {f"word.{word}": vector for word, vector in words.vectors().items()}
                     writer.keep(kept | _taken_out(layers))
 
-                fixed = time.perf_counter() - begun - images
+                fixed = now() - begun - images
                 long = {**settings, "steps": int(settings["steps"]) * len(subjects)}
                 step = denoise(
                     bench, base.unet, lessons, encoder(base), groups, long, seed,

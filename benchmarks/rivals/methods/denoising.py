@@ -6,7 +6,6 @@ AdamW, gradients clipped to norm 1; with prior preservation, as many class image
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from benchmarks.rivals.clock import now
 from benchmarks.rivals.methods.method import Costs
 from perfusion_core.training.examples import Batch, encode_examples
 from perfusion_core.training.photos import Photo
@@ -82,7 +82,7 @@ def denoise(
     spent = 0.0
     with torch.enable_grad():
         for step in range(1, steps + 1):
-            begun = time.perf_counter()
+            begun = now()
             optimizer.zero_grad(set_to_none=True)
             for shown in lessons:
                 part = _drawn(shown, batch, schedule.timesteps, generator)
@@ -95,9 +95,7 @@ def denoise(
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
             after_step()
-            if base.device.type == "cuda":
-                torch.cuda.synchronize()
-            spent += time.perf_counter() - begun
+            spent += now() - begun
             for _ in range(due.count(step)):  # several at a step where there are fewer steps than snapshots
                 keep()
     return spent / steps

@@ -9,11 +9,11 @@ the number of steps.
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.rivals.clock import now
 from benchmarks.rivals.methods.denoising import denoise, lesson, prior_lesson, total
 from benchmarks.rivals.methods.method import Costs, Learned, Point, Settings, Writer, checkpoints
 from benchmarks.rivals.methods.words import fixed_encoder
@@ -51,11 +51,11 @@ class DreamBooth:
     def teach(
         self, bench: Bench, subjects: Sequence[Subject], settings: Settings, seed: int, writer: Writer
     ) -> Costs:
-        begun = time.perf_counter()
+        begun = now()
         (subject,) = subjects
         prompts = [f"a photo of {subject.identifier} {subject.superclass}"]
         lessons = [lesson(bench, subject.photos, prompts, flip=settings["flip"])]
-        fixed = time.perf_counter() - begun
+        fixed = now() - begun
         prior, images = prior_lesson(bench, subject.superclass, settings)
         lessons += [prior] if prior else []
         unet = copy.deepcopy(bench.base.unet).requires_grad_(True)

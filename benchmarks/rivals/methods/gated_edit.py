@@ -9,13 +9,13 @@ too, and no clarity loss; its preset starts from the paper's own rates.
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from benchmarks.rivals.clock import now
 from benchmarks.rivals.methods.method import Costs, Learned, Point, Settings, Writer
 from perfusion_core.concept import Concept, concept_bytes, concept_from_bytes
 from perfusion_core.edit.choices import Lock, Removal
@@ -75,7 +75,7 @@ class GatedEdit:
     def teach(
         self, bench: Bench, subjects: Sequence[Subject], settings: Settings, seed: int, writer: Writer
     ) -> Costs:
-        begun, loaded = time.perf_counter(), bench.loaded
+        begun, loaded = now(), bench.loaded
         (subject,) = subjects
         photos = list(subject.photos)
         segmenter = None if isinstance(loaded.segmenter, Missing) else loaded.segmenter
@@ -104,14 +104,14 @@ class GatedEdit:
             bench.base, photos, masks, subject.name, subject.superclass, recipe,
             covariance=loaded.covariance, run_dir=run, score=judge.score if scorer else None,
         )  # fmt: skip
-        fixed, paces, before = time.perf_counter() - begun, list[float](), time.perf_counter()
+        fixed, paces, before = now() - begun, list[float](), now()
         for event in events:
-            now = time.perf_counter()
+            moment = now()
             if event.kind == "step":
-                paces.append(now - before)
+                paces.append(moment - before)
             else:
-                fixed += now - before
-            before = now
+                fixed += moment - before
+            before = moment
             if event.kind == "done":
                 assert event.concept is not None
                 writer.keep(concept_bytes(event.concept, "float32"))

@@ -7,7 +7,6 @@ photo a step, 500 steps. Its knob is the scale at which it is added. Two concept
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,6 +15,7 @@ import torch
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 
+from benchmarks.rivals.clock import now
 from benchmarks.rivals.methods.denoising import denoise, lesson
 from benchmarks.rivals.methods.method import Costs, Learned, Point, Settings, Writer, evenly
 from benchmarks.rivals.methods.words import fixed_encoder
@@ -47,7 +47,7 @@ class Lora:
     def teach(
         self, bench: Bench, subjects: Sequence[Subject], settings: Settings, seed: int, writer: Writer
     ) -> Costs:
-        begun = time.perf_counter()
+        begun = now()
         (subject,) = subjects
         unet = bench.base.unet
         prompts = [f"a photo of {subject.identifier} {subject.superclass}"]
@@ -58,7 +58,7 @@ class Lora:
                 unet.add_adapter(self._config(), adapter_name="taught")
             learned = [p for p in unet.parameters() if p.requires_grad]
             groups = [{"params": learned, "lr": settings["rate"]}]
-            fixed = time.perf_counter() - begun
+            fixed = now() - begun
             step = denoise(
                 bench, unet, [shown], fixed_encoder(bench.base), groups, settings, seed,
                 keep=lambda: writer.keep(get_peft_model_state_dict(unet, adapter_name="taught")),

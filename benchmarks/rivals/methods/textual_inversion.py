@@ -8,11 +8,11 @@ same), no flips unless --center_crop's random flip is asked for. Its knob is the
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from benchmarks.rivals.clock import now
 from benchmarks.rivals.methods.denoising import denoise, lesson
 from benchmarks.rivals.methods.method import Costs, Learned, Point, Settings, Writer, checkpoints
 from benchmarks.rivals.methods.words import NewWords, encoder, extra_words
@@ -39,7 +39,7 @@ class TextualInversion:
     def teach(
         self, bench: Bench, subjects: Sequence[Subject], settings: Settings, seed: int, writer: Writer
     ) -> Costs:
-        begun = time.perf_counter()
+        begun = now()
         (subject,) = subjects
         base, word = bench.base, _word(subject.name)
         prompts = [template.format(word) for template in TEMPLATES]
@@ -47,7 +47,7 @@ class TextualInversion:
         with extra_words(base, {word: base.prompts.superclass_embedding(subject.superclass)}) as numbers:
             words = NewWords(base, numbers)
             groups = [{"params": [words.table.weight], "lr": settings["rate"]}]
-            fixed = time.perf_counter() - begun
+            fixed = now() - begun
             step = denoise(
                 bench, base.unet, [shown], encoder(base), groups, settings, seed,
                 keep=lambda: writer.keep(words.vectors()), after_step=words.put_back_others,
