@@ -39,7 +39,8 @@ def write_report(out: Path, title: str, facts: Mapping[str, Json], failed: Mappi
 def report_page(out: Path, title: str, facts: Mapping[str, Json], failed: Mapping[str, str]) -> str:
     """The page: failures, then concepts without scores, then the others with the weakest first."""
     ordered = sorted(facts, key=lambda label: (_strength(facts[label]), label))
-    cards = [_failed_card(label, reason) for label, reason in sorted(failed.items())]
+    failures = "".join(_failed_card(label, reason) for label, reason in sorted(failed.items()))
+    cards: list[str] = []
     for place, label in enumerate(ordered, start=1):
         cards.append(_card(out, label, facts[label], place, len(ordered), whole=place <= MOST_WHOLE))
     style = Path(__file__).with_name("report.css").read_text("utf-8")
@@ -51,7 +52,9 @@ def report_page(out: Path, title: str, facts: Mapping[str, Json], failed: Mappin
         f"<title>{_text(title)}</title>\n<style>\n{style}</style></head>\n<body>\n<h1>{_text(title)}</h1>\n"
         f"<p class='soft'>{when}. What failed comes first, then the weakest results: those are the ones to "
         "look at.</p>\n"
-        f"{_totals(facts, failed)}\n<main>\n{''.join(cards)}</main>\n</body></html>\n"
+        f"{_totals(facts, failed)}\n"
+        f"{f'<section>{failures}</section>' if failures else ''}\n"
+        f"<main>\n{''.join(cards)}</main>\n</body></html>\n"
     )
 
 
