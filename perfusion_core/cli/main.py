@@ -69,9 +69,13 @@ def _run(options: argparse.Namespace) -> int:
         }
         return light[options.verb](settings, options)
     if options.verb in ("teach-all", "sweep", "generate-all"):
-        from perfusion_core.cli import fanout_verbs
+        from perfusion_core.cli import fanout_verbs, generate_all_verb
 
-        many = {"teach-all": fanout_verbs.teach_all}
+        many = {
+            "teach-all": fanout_verbs.teach_all,
+            "sweep": fanout_verbs.sweep,
+            "generate-all": generate_all_verb.generate_all,
+        }
         return many[options.verb](settings, options)
     from perfusion_core.cli import image_verbs
 

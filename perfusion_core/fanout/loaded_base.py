@@ -38,9 +38,10 @@ class BaseFacts:
     condition: float
 
     @classmethod
-    def of(cls, loaded: LoadedBase) -> BaseFacts:
-        """Computes the covariance where it is not kept yet, and loads the scorer."""
-        base, covariance, scorer = loaded.base, loaded.covariance, loaded.scorer
+    def of(cls, loaded: LoadedBase, *, scoring: bool = True) -> BaseFacts:
+        """Computes the covariance where it is not kept yet, and with `scoring` loads the scorer."""
+        base, covariance = loaded.base, loaded.covariance
+        scorer = loaded.scorer if scoring else Missing("")
         return cls(
             name=base.id,
             fingerprint=base.fingerprint,

@@ -96,7 +96,7 @@ def read_table(path: Path, what: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """The lines of a CSV or JSON lines file by their number, each as names and values; a line that is not
     one is given with its fault under the name "". Raises `PerfusionError` for a file that is neither.
     """
-    text = _text(path, what)
+    text = read_text(path, what)
     rows = _json_lines(text) if path.suffix.lower() in (".jsonl", ".ndjson") else _csv_lines(path, text)
     for count, row in enumerate(rows, start=1):
         if count > MOST_LINES:
@@ -199,7 +199,8 @@ def _photo_paths(value: Any, folder: Path) -> Iterator[Path]:
         yield from found
 
 
-def _text(path: Path, what: str) -> str:
+def read_text(path: Path, what: str) -> str:
+    """A whole file of UTF-8 text, of at most LARGEST bytes. Raises `PerfusionError`."""
     try:
         with open_regular(path) as file:
             content = file.read(LARGEST + 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from perfusion_core.errors import PerfusionError
@@ -13,7 +13,18 @@ from perfusion_core.fanout.driver import Driver, Listen, Outcome, first_ready
 from perfusion_core.fanout.loaded_base import BaseFacts
 from perfusion_core.fanout.manifest import Line
 from perfusion_core.fanout.results_folder import ResultsFolder
-from perfusion_core.fanout.tasks import Json, Planned, Pool, Setup
+from perfusion_core.fanout.tasks import (
+    Died,
+    Failed,
+    Finished,
+    Json,
+    Kept,
+    Planned,
+    Pool,
+    Result,
+    Setup,
+    Task,
+)
 from perfusion_core.fanout.teach_work import TeachPayload
 
 MEASURED_STEPS = 3  # of the teaching that a dry run measures with: the first warms up
@@ -106,34 +117,41 @@ def run_planned(
     return found
 
 
-def measured(pool: Pool, item: Item, listen: Listen) -> Json:
-    """Seconds that parts of a teaching take on worker 0, and bytes of its files, measured with few steps.
-
-    "fixed" is what every concept costs beside its steps and checkpoints. Raises `PerfusionError`.
+def tried(pool: Pool, label: str, payload: Any, should_stop: Callable[[], bool]) -> tuple[Result, int] | None:
+    """Let worker 0 do one task that is not kept. Returns its result and the bytes of its checkpoints; None
+    when stopped. Raises `PerfusionError`.
     """
-    from dataclasses import replace
-
-    from perfusion_core.fanout.tasks import Died, Failed, Finished, Kept, Task
-
-    payload = item.payload()
-    short = {**payload.settings, "steps": MEASURED_STEPS, "checkpoint_every": MEASURED_STEPS}
-    short.pop("warmup", None)
-    pool.submit(0, Task(item.label, replace(payload, settings=short)))
+    pool.submit(0, Task(label, payload))
     kept = 0
-    while True:
+    while not should_stop():
         for _, message in pool.wait(1.0):
             if isinstance(message, Kept):
                 kept += sum(map(len, message.files.values()))
             elif isinstance(message, (Failed, Died)):
-                raise PerfusionError(f"The first concept, {item.label}, could not be tried: {message.reason}")
+                raise PerfusionError(f"The first one, {label}, could not be tried: {message.reason}")
             elif isinstance(message, Finished):
-                facts, files = message.result.facts, message.result.files
-                timing = facts["timing"]
-                spent = MEASURED_STEPS * timing["step"] + 2 * timing["checkpoint"]
-                return {
-                    "step": timing["step"],
-                    "checkpoint": timing["checkpoint"],
-                    "fixed": max(0.0, facts["seconds"] - spent),
-                    "bytes": sum(map(len, files.values())),
-                    "kept": kept,
-                }
+                return message.result, kept
+    return None
+
+
+def measured(pool: Pool, item: Item, should_stop: Callable[[], bool]) -> Json | None:
+    """Seconds that parts of a teaching take on worker 0, and bytes of its files, measured with few steps.
+
+    "fixed" is what every concept costs beside its steps and checkpoints. None when stopped. Raises
+    `PerfusionError`.
+    """
+    payload = item.payload()
+    short = {**payload.settings, "steps": MEASURED_STEPS, "checkpoint_every": MEASURED_STEPS}
+    found = tried(pool, item.label, replace(payload, settings=short), should_stop)
+    if found is None:
+        return None
+    result, kept = found
+    timing = result.facts["timing"]
+    spent = MEASURED_STEPS * timing["step"] + 2 * timing["checkpoint"]
+    return {
+        "step": timing["step"],
+        "checkpoint": timing["checkpoint"],
+        "fixed": max(0.0, result.facts["seconds"] - spent),
+        "bytes": sum(map(len, result.files.values())),
+        "kept": kept,
+    }
