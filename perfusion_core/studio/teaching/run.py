@@ -78,7 +78,7 @@ def begin_teaching(library: Library, request: TeachRequest) -> Path:
     from perfusion_core.training.photos import load_photos
 
     name = validate_name(plain(request.name))
-    superclass = _checked_superclass(request.superclass)
+    superclass = checked_superclass(request.superclass)
     if not request.overwrite:
         library.check_free(name)
     photos = load_photos(request.photos)
@@ -235,7 +235,8 @@ def teach_in_steps(
     return Taught(folder, entry, tuple(warnings))
 
 
-def _checked_superclass(word: str) -> str:
+def checked_superclass(word: str) -> str:
+    """The word for a kind of thing, with single spaces. Raises `PromptError`."""
     plain = " ".join(word.split())
     if not plain or "<" in plain or ">" in plain or len(plain) > 60 or not is_showable(plain):
         raise PromptError(
