@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+from safetensors.torch import save_file
 from transformers import CLIPImageProcessor, CLIPTextModel
 
 from tools.pocket import checkpoint
@@ -23,6 +24,7 @@ from tools.pocket.text import load_tokenizer
 from tools.pocket.training import Log, open_stage, stage_parser
 
 SHARD = "15MB"
+CODES = "codes.safetensors"  # the components of appearance codes, beside the weights that read them
 BESIDE = ("clip", "mask")
 KEPT = (*BESIDE, "model_card.md", "covariance.safetensors", "words.json")
 
@@ -115,6 +117,8 @@ def main() -> None:
     assemble(work, options.unet, dtype).save_pretrained(
         partial, safe_serialization=True, max_shard_size=SHARD
     )
+    if (coder := checkpoint.load(work / "codes.pt")) is not None:
+        save_file({name: coder[name].half().contiguous() for name in ("mean", "basis")}, partial / CODES)
     for name in KEPT:
         fresh = work / name
         source = fresh if name in BESIDE and fresh.is_dir() else target / name
