@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from typing import Any
 
@@ -32,9 +33,10 @@ SHAPES: dict[str, dict[str, Any]] = {
         "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
         "block_out_channels": (64, 128, 192), "layers_per_block": 2, "attention_head_dim": 8,
     },
-    # 13 cross-attentions, text at every level: the trunk of the first edition's base
+    # 11 cross-attentions, text at 16x16 (on the way up), 8x8, 4x4 and in the middle: the first base's trunk
     "96-160-160": {
-        "down_block_types": ("CrossAttnDownBlock2D",) * 3, "up_block_types": ("CrossAttnUpBlock2D",) * 3,
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D",) * 3,
         "block_out_channels": (96, 160, 160), "layers_per_block": 1, "attention_head_dim": (8, 4, 4),
     },
 }  # fmt: skip
@@ -71,6 +73,17 @@ def shape_of(weights: dict[str, Tensor]) -> str:
         if sizes == _sizes(shape):
             return shape
     raise ValueError(f"These weights are of no known UNet shape ({', '.join(SHAPES)}).")
+
+
+def unet_of(saved: dict[str, Any]) -> UNet2DConditionModel:
+    """The UNet with the average of a checkpoint, by the configuration in it, else by its weights' shape."""
+    weights = {**saved["master"], **saved["average"]}
+    if "config" in saved:
+        unet = UNet2DConditionModel.from_config(json.loads(saved["config"]))
+    else:
+        unet = build_unet(shape_of(weights))
+    unet.load_state_dict(weights)
+    return unet.eval()
 
 
 def scheduler() -> DDIMScheduler:

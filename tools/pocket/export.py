@@ -19,7 +19,7 @@ from transformers import CLIPImageProcessor, CLIPTextModel
 
 from tools.pocket import checkpoint
 from tools.pocket.autoencoder import frozen
-from tools.pocket.denoiser import build_unet, scheduler, shape_of
+from tools.pocket.denoiser import scheduler, unet_of
 from tools.pocket.text import load_tokenizer
 from tools.pocket.training import Log, open_stage, stage_parser
 
@@ -34,13 +34,10 @@ def averaged_unet(work: Path, names: str) -> UNet2DConditionModel:
 
     Runs that begin at the same place lie close enough together for their mean to be as good as the better.
     """
-    weights: list[dict[str, torch.Tensor]] = []
-    for name in names.split("+"):
-        saved = checkpoint.need(work, name, "train_unet")
-        weights.append({**saved["master"], **saved["average"]})
-    unet = build_unet(shape_of(weights[0])).eval()
-    unet.load_state_dict({key: sum(one[key] for one in weights) / len(weights) for key in weights[0]})
-    return unet
+    unets = [unet_of(checkpoint.need(work, name, "train_unet")) for name in names.split("+")]
+    weights = [unet.state_dict() for unet in unets]
+    unets[0].load_state_dict({key: sum(one[key] for one in weights) / len(weights) for key in weights[0]})
+    return unets[0]
 
 
 def sharpened(work: Path) -> AutoencoderKL:

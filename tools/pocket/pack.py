@@ -18,6 +18,7 @@ from PIL import Image
 from transformers import CLIPTextModel
 
 from tools.pocket import checkpoint, parts
+from tools.pocket.denoiser import unet_of
 from tools.pocket.things import ARTS
 from tools.pocket.training import open_stage, stage_parser
 
@@ -59,7 +60,8 @@ def pack(work: Path, folder: Path, unet: str | None = None, others: tuple[str, .
     for name, model in MODELS.items():
         model.from_pretrained(work / name).half().save_pretrained(folder / name)
     if unet is not None:
-        parts.write(folder, "unet", checkpoint.need(work, unet, "train_unet")["average"], 0)
+        network = unet_of(checkpoint.need(work, unet, "train_unet"))
+        parts.write(folder, "unet", dict(network.named_parameters()), 0, network.to_json_string())
     for name in others:
         saved = checkpoint.need(work, name, f"train_{name}")
         parts.write(folder, name, saved[parts.TAKEN_AS[name]], 0)

@@ -21,7 +21,7 @@ LARGEST = 15 * 2**20  # bytes a file
 TAKEN_AS = {"decoder": "vae", "vae": "vae", "text": "text", "clip": "clip", "mask": "mask", "judge": "judge"}
 
 
-def write(folder: Path, name: str, weights: dict[str, Tensor], step: int) -> list[Path]:
+def write(folder: Path, name: str, weights: dict[str, Tensor], step: int, config: str = "") -> list[Path]:
     """Write weights as `name`.safetensors, or name-1-of-2.safetensors and so on; returns the files.
 
     The number of files depends on the weights' sizes alone, so later ones replace earlier ones.
@@ -43,7 +43,7 @@ def write(folder: Path, name: str, weights: dict[str, Tensor], step: int) -> lis
             f"{name}.safetensors" if len(lots) == 1 else f"{name}-{number}-of-{len(lots)}.safetensors"
         )
         partial = path.with_suffix(".partial")
-        save_file(lot, partial, metadata={"step": str(step), "files": str(len(lots))})
+        save_file(lot, partial, metadata={"step": str(step), "files": str(len(lots)), "config": config})
         partial.chmod(0o644)  # safetensors writes files that others cannot read
         moves.append((partial, path))
         files.append(path)
@@ -52,8 +52,8 @@ def write(folder: Path, name: str, weights: dict[str, Tensor], step: int) -> lis
     return files
 
 
-def read(folder: Path, name: str) -> tuple[dict[str, Tensor], int] | None:
-    """Weights in fp32 and the step they are of, or None where there are none.
+def read(folder: Path, name: str) -> tuple[dict[str, Tensor], int, str] | None:
+    """Weights in fp32, the step they are of, and their network's configuration; None where there are none.
 
     Raises:
         ValueError: a file is missing, or they are of different steps.
@@ -62,19 +62,18 @@ def read(folder: Path, name: str) -> tuple[dict[str, Tensor], int] | None:
     if not files:
         return None
     weights: dict[str, Tensor] = {}
-    told: set[tuple[str, str]] = set()
+    told: set[tuple[str, str, str]] = set()
     for path in files:
         with safe_open(path, "pt") as file:
             data = file.metadata()
-            told.add((data["step"], data["files"]))
+            told.add((data["step"], data["files"], data["config"]))
             for key in file.keys():  # noqa: SIM118 - safe_open cannot be iterated over
                 value = file.get_tensor(key)
                 weights[key] = value.float() if value.is_floating_point() else value
-    if len(told) != 1 or len(files) != int(next(iter(told))[1]):
-        raise ValueError(
-            f"{folder}: the files of {name} are not one whole ({sorted(told)}); fetch them again."
-        )
-    return weights, int(next(iter(told))[0])
+    step, count, config = next(iter(told))
+    if len(told) != 1 or len(files) != int(count):
+        raise ValueError(f"{folder}: the files of {name} are not one whole ({len(files)}); fetch them again.")
+    return weights, int(step), config
 
 
 def take(folder: Path, work: Path) -> list[str]:
@@ -83,9 +82,10 @@ def take(folder: Path, work: Path) -> list[str]:
     for name in ("unet", *TAKEN_AS):
         if (found := read(folder, name)) is None:
             continue
-        weights, step = found
+        weights, step, config = found
         if name == "unet":
             state = {"master": weights, "average": weights, "step": step}
+            state |= {"config": config} if config else {}
         else:
             state = {TAKEN_AS[name]: weights, "step": step}
         checkpoint.save(work / "checkpoints" / f"{name}.pt", state)

@@ -20,7 +20,7 @@ from torch import multiprocessing as mp
 
 from tools.pocket import checkpoint, codes, parts, shards
 from tools.pocket.autoencoder import frozen
-from tools.pocket.denoiser import DEFAULT_SHAPE, SHAPES, build_unet, signal_shares
+from tools.pocket.denoiser import DEFAULT_SHAPE, SHAPES, build_unet, signal_shares, unet_of
 from tools.pocket.feed import Feed, Pool
 from tools.pocket.render import Renderer
 from tools.pocket.train_unet import STAGE, mean, mix_of, mix_options
@@ -101,9 +101,11 @@ def main() -> None:
     out: Path = options.out or work / "parts"
     torch.backends.cudnn.benchmark = True
     log = Log(work, options.name)
-    trainee = Trainee(build_unet(options.shape), device, options.rate, True, options.decay)
     path, first = work / "checkpoints" / f"{options.name}.pt", 0
-    if saved := checkpoint.load(path):
+    saved = checkpoint.load(path)
+    unet = unet_of(saved) if saved else build_unet(options.shape)
+    trainee = Trainee(unet, device, options.rate, True, options.decay)
+    if saved:
         trainee.restore(saved)
         first = saved.get("blocks", trainee.step)  # weights from elsewhere: blocks not drawn before
         log(f"goes on from step {trainee.step}")
@@ -152,10 +154,10 @@ def main() -> None:
             )
             seen, since = 0, time.monotonic()
         if save_due.due():
-            parts.write(out, options.name, trainee.averaged(), trainee.step)
+            parts.write(out, options.name, trainee.averaged(), trainee.step, trainee.config)
         if keep_due.due():
             keep()
-    parts.write(out, options.name, trainee.averaged(), trainee.step)
+    parts.write(out, options.name, trainee.averaged(), trainee.step, trainee.config)
     keep()
     stop.set()
     for worker in workers:

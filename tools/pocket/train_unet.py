@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from tools.pocket import checkpoint, shards
-from tools.pocket.denoiser import DEFAULT_SHAPE, SHAPES, build_unet, signal_shares
+from tools.pocket.denoiser import DEFAULT_SHAPE, SHAPES, build_unet, signal_shares, unet_of
 from tools.pocket.feed import Feed, Mix, Pool
 from tools.pocket.trainee import Trainee, diffusion_loss
 from tools.pocket.training import Log, open_stage, stage_parser, step_rng
@@ -65,16 +65,18 @@ def main() -> None:
     log, feed = Log(work, options.name), Feed(work, device, mix_of(options))
     pool = Pool(options.newest, shards.SHARD, torch.device("cpu"))
     shards.take_in(work, pool)
-    trainee = Trainee(build_unet(options.shape), device, options.rate, True, options.decay)
     saved = checkpoint.load(cooled) if options.cooldown else None
     left = saved.get("left", 0) if saved else 0
     if left == 0:  # no cooldown was cut off: begin one, or go on at the level rate
         saved, left = checkpoint.load(level), options.cooldown
+    start = checkpoint.need(work, options.start, "train_unet") if options.start and not saved else None
+    unet = unet_of(saved or start) if saved or start else build_unet(options.shape)
+    trainee = Trainee(unet, device, options.rate, True, options.decay)
     if saved:
         trainee.restore(saved)
         log(f"goes on from step {trainee.step}")
-    elif options.start:
-        trainee.begin_from(checkpoint.need(work, options.start, "train_unet")["average"])
+    elif start:
+        trainee.begin_from(start["average"])
     shares, target = signal_shares(device), cooled if options.cooldown else level
     until = time.monotonic() + options.minutes * 60
     save_due, tell_due = checkpoint.Every(150), checkpoint.Every(60)

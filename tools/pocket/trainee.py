@@ -55,11 +55,16 @@ class Trainee:
         """The average by parameter name."""
         return dict(zip((name for name, _ in self.master.named_parameters()), self.average, strict=True))
 
+    @property
+    def config(self) -> str:
+        """The network's configuration, as JSON."""
+        return self.master.to_json_string()
+
     def state(self) -> dict[str, Any]:
         """Everything needed to go on."""
         return {
             "master": self.master.state_dict(), "average": self.averaged(),
-            "optimiser": self.optimiser.state_dict(), "step": self.step,
+            "optimiser": self.optimiser.state_dict(), "step": self.step, "config": self.config,
         }  # fmt: skip
 
     @torch.no_grad()

@@ -87,7 +87,7 @@ def test_a_course_with_a_folder_writes_its_weights_there_at_every_checkpoint(tmp
     _run(course, 2)
     found = parts.read(tmp_path / "out", "line")
     assert found is not None
-    weights, step = found
+    weights, step, _ = found
     assert step == 2
     for name, value in course.network.state_dict().items():
         torch.testing.assert_close(weights[name], value, rtol=1e-3, atol=1e-4)
