@@ -17,7 +17,7 @@ minutes=${2:-8}
 python=${PYTHON:-python}
 export POCKET_WORK="${POCKET_WORK:-$PWD/.pocket-work}"
 mkdir -p "$out" "$POCKET_WORK"
-begun=$(date +%s)
+begun=$(date +%s) status=0
 
 if [ "${MPS:-0}" = 1 ] && command -v nvidia-cuda-mps-control >/dev/null; then
     CUDA_MPS_PIPE_DIRECTORY=$(mktemp -d)
@@ -30,7 +30,7 @@ fi
 "$python" -m tools.pocket.pack --from "${PACKED:-.pocket}" >"$out/log.txt"
 
 # Minutes left of those asked for.
-left() { awk -v m="$minutes" -v b="$begun" -v n="$(date +%s)" 'BEGIN { l = m - (n - b) / 60; print l > 0.05 ? l : 0.05 }'; }
+left() { "$python" -c "import time; print(max(0.05, $minutes - (time.time() - $begun) / 60))"; }
 # What follows needs a UNet that draws: the packed one, or the one in training after its first checkpoint.
 unet_there() { until [ -f "$POCKET_WORK/checkpoints/unet.pt" ]; do sleep 1; done; }
 
@@ -58,7 +58,7 @@ for name in "$@"; do
 done
 
 # shellcheck disable=SC2086
-"$python" -m tools.pocket.train_live --minutes "$minutes" --out "$out" ${UNET:-} >>"$out/log.txt" 2>&1 || true
+"$python" -m tools.pocket.train_live --minutes "$minutes" --out "$out" ${UNET:-} >>"$out/log.txt" 2>&1 || status=$?
 wait
 for name in "$@"; do
     echo "== $name" >>"$out/log.txt"
@@ -66,3 +66,4 @@ for name in "$@"; do
     rm "$out/$name.txt"
 done
 tail -n 3 "$out/log.txt"
+exit "$status"

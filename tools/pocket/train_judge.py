@@ -95,7 +95,8 @@ def main() -> None:
             answer = judge(images)
         course.learn(loss_of(answer, right), pace.rate(step))
     save_judge(judge, work)
-    course.log(f"on 1000 scenes: {accuracy(judge, renderer, 1000)}")
+    if pace.seconds is None:
+        course.log(f"on 1000 scenes: {accuracy(judge, renderer, 1000)}")
 
 
 if __name__ == "__main__":
