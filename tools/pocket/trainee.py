@@ -26,6 +26,7 @@ class Trainee:
         nn.Module.to(
             self.network, fast_dtype(device)
         )  # its own `to` warns of modules to be kept in fp32: none
+        nn.Module.to(self.network, memory_format=torch.channels_last)
         self.network.set_attn_processor(SplitAttention(fused=device.type == "cuda"))
         self.optimiser = Pair(self.master, rate, muon)
         self.average = [weight.detach().clone() for weight in self.master.parameters()]
