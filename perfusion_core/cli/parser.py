@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from perfusion_core.cli.fanout_parser import add_fanout_verbs
 from perfusion_core.model.schedulers import SCHEDULER_NAMES
 from perfusion_core.sampling.operating_points import LOCKS
 
@@ -50,6 +51,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_library(verbs)
     _add_bases(verbs)
     _add_words(verbs, machine)
+    add_fanout_verbs(verbs, machine)
     return parser
 
 

@@ -27,14 +27,17 @@ _FEW_STEPS: dict[str, tuple[str, float]] = {
     "lcm": ("lcm", 1.0),
 }
 _GUIDANCE_OF_EMBEDDED = 8.0
+_OWN = "own"
 _SMALL_IMAGE = 256
 
 
 def sampling_defaults(base: Base) -> SamplingDefaults:
     """The defaults of `base`."""
-    few = base.few_steps
-    if few is not None:
+    few, family = base.few_steps, base.family
+    if few is not None and few.kind in _FEW_STEPS:
         scheduler, guidance = _FEW_STEPS[few.kind]
+        if family.schedulers is not None and scheduler not in family.schedulers:
+            scheduler = _OWN
         return SamplingDefaults(
             scheduler, few.steps, _GUIDANCE_OF_EMBEDDED if few.guidance_embedded else guidance
         )
