@@ -16,10 +16,10 @@ from perfusion_core.training.recipe import TEMPLATES, VALIDATION_PROMPTS, Recipe
 
 @dataclass
 class Facts:
-    family: Family = STABLE_DIFFUSION
     text_width: int = 768
     image_size: int = 512
     few_steps: FewSteps | None = None
+    family: Family = STABLE_DIFFUSION
 
 
 def test_stable_diffusion_preset_is_the_papers_table() -> None:
