@@ -95,7 +95,8 @@ def apply_edit(
 
     Computed in the coefficients' precision, returned in that of W e.
 
-    Shape: projected (B, T, O), o_stars (n, O), projected_i_stars (n, O) = W i*_j -> (B, T, O).
+    Shape: projected (B, T, O), o_stars (n, O), projected_i_stars (n, O) = W i*_j -> (B, T, O). The last two
+    are (B, n, O) where each row has concepts of its own.
     """
     gates, removal = coefficients.gates, coefficients.removal
     change = gates @ o_stars.to(gates.dtype) - removal @ projected_i_stars.to(gates.dtype)
