@@ -37,7 +37,7 @@
     if (!files(event)) return;
     event.preventDefault();
     mark(false);
-    const input = library(event)?.querySelector("input[type=file]");
+    const input = library(event)?.querySelector("input[type=file]:not([webkitdirectory])");
     if (!input || !event.dataTransfer.files.length) return;
     const dropped = new DataTransfer();
     for (const file of event.dataTransfer.files) dropped.items.add(file);

@@ -49,10 +49,10 @@ def render(studio: Studio, served: Served) -> LibraryRoom:
                 file_count="multiple",
                 elem_id="import",
                 scale=0,
-                min_width=160,
+                min_width=180,
             )
             folder = gr.UploadButton(
-                "Import a folder", file_count="directory", elem_id="import-folder", scale=0, min_width=160
+                "Import a folder", file_count="directory", elem_id="import-folder", scale=0, min_width=180
             )
         import_name = gr.Textbox(
             label="That name is taken. Import it as",

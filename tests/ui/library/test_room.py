@@ -48,7 +48,7 @@ def test_a_file_chosen_with_the_button_is_imported_too(app: RunningApp, page, tm
     library.export("guest", file)
     library.delete("guest")
     app.open(page, "Library")
-    page.locator("#import").locator("xpath=..").locator("input[type=file]").set_input_files(file)
+    page.get_by_test_id("Import concepts-upload-button").set_input_files(file)
     page.wait_for_selector("#library-cards [data-name=guest]")
     library.delete("guest")
 
@@ -67,7 +67,7 @@ def test_a_folder_is_imported_in_one_go_with_a_word_for_every_file_that_needs_on
     (folder / "<b>bad.safetensors").write_bytes(b"PK")
     (folder / "images" / "front.webp").write_bytes(b"no concept")
     app.open(page, "Library")
-    page.locator("#import-folder").locator("xpath=..").locator("input[type=file]").set_input_files(folder)
+    page.get_by_test_id("Import a folder-upload-button").set_input_files(folder)
     page.wait_for_selector("#library-said .import-summary")
     said = page.inner_text("#library-said")
     assert "2 concepts imported, 1 here already, 1 refused." in said
