@@ -8,64 +8,36 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import torch
-from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 
 from perfusion_core.edit.compose import EditCoefficients, coefficients
 from perfusion_core.edit.loss import masked_denoising_loss
-from perfusion_core.errors import TrainingError
 from perfusion_core.model.inject import EditContext, Injection, inject
+from perfusion_core.model.predict import TextInputs, predict
+from perfusion_core.model.reading import as_read
 from perfusion_core.training.examples import Batch
 from perfusion_core.training.learned import Learned
 from perfusion_core.training.memory import autocast, checkpointed, full_precision, precision_for
+from perfusion_core.training.noise import NoiseSchedule
 from perfusion_core.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from perfusion_core.model.base import Base
 
 
-class NoiseSchedule:
-    """The noise schedule the base was trained with, and what the base predicts under it.
-
-    Raises TrainingError for a kind of prediction that training does not support.
-    """
-
-    def __init__(self, base: Base) -> None:
-        scheduler: Any = base.scheduler
-        self.prediction_type = str(getattr(scheduler.config, "prediction_type", "epsilon"))
-        known = hasattr(scheduler, "alphas_cumprod")
-        if not known or self.prediction_type not in ("epsilon", "v_prediction"):
-            raise TrainingError(
-                f"{base.id} predicts “{self.prediction_type}”, which cannot be taught yet. "
-                "Use a base that predicts epsilon or v_prediction, such as Stable Diffusion 1.5 or 2.1."
-            )
-        self._ddpm: Any = DDPMScheduler.from_config(scheduler.config)
-
-    @property
-    def timesteps(self) -> int:
-        return int(self._ddpm.config.num_train_timesteps)
-
-    def noised(self, part: Batch) -> tuple[Tensor, Tensor]:
-        """The noisy latents and what the base is to predict from them. Shape: (b, C, h, w) each."""
-        noisy = self._ddpm.add_noise(part.latents, part.noise, part.timesteps)
-        if self.prediction_type == "v_prediction":
-            return noisy, self._ddpm.get_velocity(part.latents, part.noise, part.timesteps)
-        return noisy, part.noise
-
-
 @dataclass
 class PendingStep:
     """An optimizer step of one run between the draw of its batch and its update.
 
-    encoding (M, T, D): the encodings of the batch's distinct prompts, a leaf; encoded: the same with the
-    graph that leads to the word embedding; clarity (): the clarity loss, None without. `gather_gradients`
-    sets `loss`, or `failure` where there is none.
+    text: the batch's M distinct prompts as the denoiser is given them, its encoding (M, T, D') a leaf;
+    encoded: the same encoding with the graph that leads to the word embedding; clarity (): the clarity loss,
+    None without. `gather_gradients` sets `loss`, or `failure` where there is none.
     """
 
     base: Base
     learned: Learned
-    encoding: Tensor
+    text: TextInputs
     encoded: Tensor
     clarity: Tensor | None
     batch: Batch
@@ -84,7 +56,7 @@ class PendingStep:
 
     def forget(self) -> None:
         """As before `gather_gradients`, to try again."""
-        for leaf in (self.encoding, *self.learned.targets()):
+        for leaf in (self.text.encoding, *self.learned.targets()):
             leaf.grad = None
         self.loss, self.failure = 0.0, None
 
@@ -106,10 +78,11 @@ def gather_gradients(steps: Sequence[PendingStep]) -> None:
 
 
 def _gather(steps: Sequence[PendingStep]) -> None:
+    base = steps[0].base
     learned = [step.learned for step in steps]
     if len(learned) > 1:  # of several recipes, perhaps, for one concept: here names need only differ
         learned = [replace(each, name=f"{each.name}-{number}") for number, each in enumerate(learned)]
-    injection = inject(steps[0].base.unet, learned, steps[0].inverse_covariance)
+    injection = inject(base.denoiser, learned, steps[0].inverse_covariance, reader=base.family.reader)
     try:
         for parts in zip_longest(*(step.batch.parts(step.recipe.batch_size) for step in steps)):
             _pass(steps, parts, injection)
@@ -123,9 +96,9 @@ def _pass(steps: Sequence[PendingStep], parts: Sequence[Batch | None], injection
     taking = [
         (number, step, part) for number, (step, part) in enumerate(zip(steps, parts, strict=True)) if part
     ]
-    rows = [step.encoding[part.rows.to(step.encoding.device)] for _, step, part in taking]  # (b, T, D) each
-    found = [_coefficients(step, text) for (_, step, _), text in zip(taking, rows, strict=True)]
-    sizes = [len(text) for text in rows]
+    texts = [_rows(step.text, part) for _, step, part in taking]  # (b, T, D') each
+    found = [_coefficients(step, text.encoding) for (_, step, _), text in zip(taking, texts, strict=True)]
+    sizes = [len(text.encoding) for text in texts]
     owners = torch.tensor([number for number, _, _ in taking]).repeat_interleave(torch.tensor(sizes))
     context = EditCoefficients(
         torch.cat([each.gates for each in found]), torch.cat([each.removal for each in found])
@@ -133,11 +106,12 @@ def _pass(steps: Sequence[PendingStep], parts: Sequence[Batch | None], injection
     injection.set_context(EditContext(context, owners=owners if len(steps) > 1 else None))
     noised = [step.schedule.noised(part) for _, step, part in taking]
     with autocast(base, recipe):
-        predicted = base.unet(
-            torch.cat([noisy for noisy, _ in noised]).to(base.unet.dtype),
-            torch.cat([part.timesteps for _, _, part in taking]),
-            encoder_hidden_states=torch.cat(rows).to(base.unet.dtype),
-        ).sample
+        predicted = predict(
+            base,
+            torch.cat([noisy for noisy, _ in noised]),
+            torch.cat([step.schedule.told(part) for _, step, part in taking]),
+            _together(texts, base.denoiser.dtype),
+        )
     losses = [
         masked_denoising_loss(own, target, part.masks) * (len(part.latents) / len(step.batch.latents))
         for own, (_, target), (_, step, part) in zip(predicted.split(sizes), noised, taking, strict=True)
@@ -149,9 +123,29 @@ def _pass(steps: Sequence[PendingStep], parts: Sequence[Batch | None], injection
         step.loss += float(loss.detach())
 
 
-def _coefficients(step: PendingStep, rows: Tensor) -> EditCoefficients:
-    """The gate and removal of the step's own concept. Shape: rows (b, T, D) -> two of (b, T, 1)."""
+def _rows(text: TextInputs, part: Batch) -> TextInputs:
+    """The text of each example of a part."""
+    rows = part.rows.to(text.encoding.device)
+
+    def of(tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else tensor[rows.to(tensor.device)]
+
+    return TextInputs(text.encoding[rows], of(text.mask), of(text.pooled))
+
+
+def _together(texts: Sequence[TextInputs], dtype: torch.dtype) -> TextInputs:
+    def of(tensors: list[Tensor | None]) -> Tensor | None:
+        found = [tensor for tensor in tensors if tensor is not None]
+        return torch.cat(found) if found else None
+
+    encoding = torch.cat([text.encoding for text in texts]).to(dtype)
+    return TextInputs(encoding, of([text.mask for text in texts]), of([text.pooled for text in texts]))
+
+
+def _coefficients(step: PendingStep, given: Tensor) -> EditCoefficients:
+    """The gate and removal of the step's own concept. Shape: given (b, T, D') -> two of (b, T, 1)."""
     recipe = step.recipe
+    rows = as_read(step.base.denoiser, step.base.family.reader, given)
     return coefficients(
         rows,
         step.learned.target_input[None].to(rows.device, torch.float32),
@@ -166,7 +160,7 @@ def _coefficients(step: PendingStep, rows: Tensor) -> EditCoefficients:
 def optimizer_for(learned: Learned, recipe: Recipe) -> torch.optim.Adam:
     """Adam without weight decay: decay would pull the concept towards nothing, not towards its superclass."""
     groups: list[dict[str, Any]] = [
-        {"params": [learned.embedding], "lr": recipe.embedding_rate},
+        {"params": [*learned.embeddings.values()], "lr": recipe.embedding_rate},
         {"params": learned.targets(), "lr": recipe.value_rate},
     ]
     if learned.offset is not None:

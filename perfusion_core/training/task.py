@@ -40,7 +40,7 @@ class TrainingTask:
                 f"There are {len(self.photos)} photos and {len(self.masks)} masks. Give one mask for "
                 "each photo."
             )
-        factor = base.description.vae_factor
+        factor = base.description.size_step
         if self.recipe.resolution % factor:
             fitting = max(64, self.recipe.resolution // factor * factor)
             raise TrainingError(

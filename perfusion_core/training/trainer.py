@@ -20,6 +20,7 @@ from torch.amp.grad_scaler import GradScaler
 
 from perfusion_core.concept import Concept, validate_name
 from perfusion_core.files import make_folder
+from perfusion_core.model.predict import TextInputs
 from perfusion_core.model.text import PromptEncoder
 from perfusion_core.training.clarity import clarity_loss, pick_contexts
 from perfusion_core.training.events import Kind, Preview, Score, Scored, Stopped, TrainEvent
@@ -243,8 +244,12 @@ class _Run:
         return PendingStep(
             base=base,
             learned=state.learned,
-            encoding=encoded.encoding[shown].detach().to(base.device).requires_grad_(),  # (M, T, D)
-            encoded=encoded.encoding[shown],
+            text=TextInputs(
+                encoded.given[shown].detach().to(base.device).requires_grad_(),  # (M, T, D')
+                None if encoded.mask is None else encoded.mask[shown].to(base.device),
+                None if encoded.pooled is None else encoded.pooled[shown].to(base.device),
+            ),
+            encoded=encoded.given[shown],
             clarity=clarity,
             batch=batch,
             inverse_covariance=self.inverse_covariance,
@@ -262,9 +267,10 @@ class _Run:
         if step.failure is not None:
             raise step.failure
         recipe, state = self.recipe, self.state
-        assert step.encoding.grad is not None
+        gathered = step.text.encoding.grad
+        assert gathered is not None
         ends = [step.encoded]
-        gradients = [step.encoding.grad.to(step.encoded.device)]
+        gradients = [gathered.to(step.encoded.device)]
         if step.clarity is not None:
             ends.append(step.clarity)
             gradients.append(state.scaler.scale(torch.full_like(step.clarity, recipe.clarity)))

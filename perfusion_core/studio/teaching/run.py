@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from perfusion_core.concept import validate_name
 from perfusion_core.container import shown
-from perfusion_core.errors import LibraryError, PromptError
+from perfusion_core.errors import LibraryError, NameTakenError, PromptError
 from perfusion_core.printable import is_showable
 from perfusion_core.sampling.generator import GenerationRequest, generate
 from perfusion_core.studio.bases import LoadedBase, Missing
@@ -78,7 +78,7 @@ def begin_teaching(library: Library, request: TeachRequest) -> Path:
     from perfusion_core.training.photos import load_photos
 
     name = validate_name(plain(request.name))
-    superclass = _checked_superclass(request.superclass)
+    superclass = checked_superclass(request.superclass)
     if not request.overwrite:
         library.check_free(name)
     photos = load_photos(request.photos)
@@ -227,17 +227,16 @@ def teach_in_steps(
         chosen = chosen.with_metadata(thumbnail=embedded(thumbnail))
     try:
         entry = library.add(chosen, thumbnail=thumbnail, folder=folder, overwrite=teaching.overwrite)
-    except LibraryError:
+    except NameTakenError:
         free = library.free_name(chosen.name)
-        if free == chosen.name:
-            raise
         warnings.append(f"<{chosen.name}> was given to another concept meanwhile, so this one is <{free}>.")
         renamed = chosen.with_metadata(name=free)
         entry = library.add(renamed, thumbnail=thumbnail, folder=folder)
     return Taught(folder, entry, tuple(warnings))
 
 
-def _checked_superclass(word: str) -> str:
+def checked_superclass(word: str) -> str:
+    """The word for a kind of thing, with single spaces. Raises `PromptError`."""
     plain = " ".join(word.split())
     if not plain or "<" in plain or ">" in plain or len(plain) > 60 or not is_showable(plain):
         raise PromptError(
