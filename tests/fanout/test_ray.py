@@ -38,9 +38,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     yield
-    if "ray" in sys.modules:
-        import ray
-
+    if ray := sys.modules.get("ray"):
         ray.shutdown()
 
 
