@@ -114,8 +114,8 @@ def require_distinct(name: str, others: Iterable[str]) -> None:
 
 
 def looks(name: str) -> str:
-    """What a canonical name looks like: names that cannot be told apart by eye share it."""
-    return name.translate(_LOOKS)
+    """The same for names that look alike, in any case."""
+    return name.casefold().translate(_LOOKS)
 
 
 def _scripts(name: str) -> set[str]:

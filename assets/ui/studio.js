@@ -22,6 +22,30 @@
     letGo = setTimeout(() => event.target.dispatchEvent(new PointerEvent("pointerup", { bubbles: true })), 350);
   });
 
+  // How long the picture took that follows a slider: from the handle's last move until it is on the screen, and
+  // only of the picture that shows all sliders as they stand now. concept_sliders.py leaves the place for it.
+  let moved = 0;
+  document.addEventListener("input", (event) => {
+    if (event.target.matches("#sliders .dose input")) moved = performance.now();
+  }, true);
+  const standing = (place) => Object.entries(JSON.parse(place.dataset.at)).every(([name, position]) =>
+    Number(document.getElementById(`dose-${name}`)?.querySelector("input[type=range]")?.value) === position);
+  const frame = () => new Promise((next) => requestAnimationFrame(next));
+  window.perfusionLiveTime = async () => {
+    const since = moved;
+    for (const until = performance.now() + 5000; performance.now() < until; await frame()) {
+      const place = document.querySelector("#create-said .live-time");
+      const picture = document.querySelector("#gallery img");
+      if (!place || place.textContent || !picture?.complete) continue;
+      if (!decodeURIComponent(picture.src).endsWith(`/${place.dataset.image}`)) continue;
+      await frame();
+      if (since && moved === since && standing(place)) {
+        place.textContent = `${((performance.now() - since) / 1000).toFixed(2)} s from slider to picture`;
+      }
+      return;
+    }
+  };
+
   // A concept file may be dropped anywhere on the library, and one dropped beside a field never opens in place
   // of the page.
   const library = (event) => event.target.closest?.("#library-room");

@@ -22,8 +22,10 @@ FAILED, INTERRUPTED = 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The program. Returns the exit code: 0, 1 when some of many tasks failed, 2 when something cannot be
-    done, 130 after Ctrl-C.
+    """Parse the arguments and run the verb.
+
+    Returns the exit code: 0, 1 when some of many tasks failed, 2 when something cannot be done, 130 after
+    Ctrl-C.
     """
     _print_anything()
     options = make_parser().parse_args(arguments)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from perfusion_core.concept import read_metadata, validate_name
-from perfusion_core.errors import PerfusionError
+from perfusion_core.errors import NameTakenError, PerfusionError
 from perfusion_core.files import make_folder
 from perfusion_core.ui import open_in_create
 from perfusion_core.ui.event_options import QUIET, Updates
@@ -20,6 +20,7 @@ from perfusion_core.ui.teach import teach_again
 
 if TYPE_CHECKING:
     from perfusion_core.studio.app import Studio
+    from perfusion_core.studio.library.library import Library
     from perfusion_core.ui.create.room import CreateRoom
     from perfusion_core.ui.served import Served
     from perfusion_core.ui.teach.room import TeachRoom
@@ -108,10 +109,10 @@ def listen(
         try:
             entry = library.import_file(Path(path), name=name or None)
         except PerfusionError as error:
-            taken = _taken_name(studio, Path(path))
-            ask = gr.Textbox(visible=bool(taken), value=library.free_name(taken) if taken else "")
+            free = _free_name(library, Path(path)) if isinstance(error, NameTakenError) else ""
+            ask = gr.Textbox(visible=bool(free), value=free)
             said = page("", note(str(error), "problem"))
-            return {**said, room.import_name: ask, room.refused: path if taken else ""}
+            return {**said, room.import_name: ask, room.refused: path if free else ""}
         said = page(entry.name, note(f"<{entry.name}> was imported.", "good"))
         return {**said, room.import_name: gr.Textbox(visible=False, value=""), room.refused: ""}
 
@@ -153,10 +154,9 @@ def _exported(studio: Studio, served: Served, name: str, small: bool) -> Path:
     return target
 
 
-def _taken_name(studio: Studio, path: Path) -> str:
-    """The name inside a readable concept file when the library has it already, else nothing."""
+def _free_name(library: Library, path: Path) -> str:
+    """A free name like the one inside a concept file; empty where it cannot be read any more."""
     try:
-        name = read_metadata(path).name
+        return library.free_name(read_metadata(path).name)
     except PerfusionError:
         return ""
-    return name if studio.library.find(name) is not None else ""
