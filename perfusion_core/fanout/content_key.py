@@ -24,7 +24,7 @@ def teaching_key(line: Line, facts: BaseFacts) -> str:
     for name in ("templates", "validation_prompts"):
         if isinstance(settings.get(name), str):
             settings[name] = tuple(part for part in settings[name].split("\n") if part)
-    recipe = Recipe.preset(facts, None, pace=pace, **settings)
+    recipe = Recipe.preset(facts.description, None, pace=pace, **settings)
     return digest_of(
         {
             "name": line.name,

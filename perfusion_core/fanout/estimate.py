@@ -33,7 +33,7 @@ def estimate(items: Sequence[Item], facts: BaseFacts, measured: Json, workers: i
     for item in items:
         pace: Any = item.line.pace
         settings: dict[str, Any] = dict(item.line.settings)
-        recipe = Recipe.preset(facts, None, pace=pace, **settings)
+        recipe = Recipe.preset(facts.description, None, pace=pace, **settings)
         checkpoints = 1 + -(-recipe.steps // recipe.checkpoint_every)
         seconds = recipe.steps * measured["step"] + checkpoints * measured["checkpoint"]
         spent.append(seconds + measured["fixed"])

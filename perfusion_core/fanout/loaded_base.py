@@ -15,12 +15,13 @@ from perfusion_core.studio.bases import Bases, LoadedBase, Missing
 from perfusion_core.studio.settings import Settings
 
 if TYPE_CHECKING:
+    from perfusion_core.model.describe import BaseDescription
     from perfusion_core.model.statistics import CovarianceStats
 
 
 @dataclass(frozen=True)
 class BaseFacts:
-    """A base's identity, what a recipe's preset depends on, and the statistics of its text encoder.
+    """A base's identity and description, on which a recipe's preset depends, and the statistics of its text.
 
     inverse: the inverse covariance, (D, D) float32, with its own fingerprint and condition number; scorer:
     the name of what scores, empty where nothing does.
@@ -28,9 +29,7 @@ class BaseFacts:
 
     name: str
     fingerprint: str
-    text_width: int
-    image_size: int
-    distilled: str | None
+    description: BaseDescription
     scorer: str
     device: str
     inverse: NDArray[np.float32]
@@ -45,9 +44,7 @@ class BaseFacts:
         return cls(
             name=base.id,
             fingerprint=base.fingerprint,
-            text_width=base.description.text_width,
-            image_size=base.description.image_size,
-            distilled=base.description.distilled,
+            description=base.description,
             scorer="" if isinstance(scorer, Missing) else scorer.name,
             device=base.device.type,
             inverse=covariance.inverse.numpy(),

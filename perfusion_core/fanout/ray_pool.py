@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import queue
+import socket
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,6 +22,7 @@ from perfusion_core.fanout.tasks import Died, Message, Setup, Task
 from perfusion_core.fanout.worker_loop import serve
 
 OBJECT_STORE = 512 * 2**20  # bytes: of a local cluster, for the photos and checkpoints on their way
+CONNECT = 10.0  # seconds
 POLL = 5.0  # seconds that an actor waits for something to say
 HOW = "Install it with: pip install 'perfusion-studio[ray]' (or -r requirements-ray.txt)."
 
@@ -142,6 +144,13 @@ class RayPool:
         self._polls[self._actors[worker].poll.remote(POLL)] = worker
 
 
+def _require_listener(address: str) -> None:
+    """Raise OSError where nothing listens at HOST:PORT: Ray itself would go on trying for ten minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT).close()
+
+
 def _connected(address: str, cores: int | None) -> Any:
     """Ray, connected. A cluster of our own has no dashboard and answers on the loopback address alone."""
     if address == "local":
@@ -163,8 +172,9 @@ def _connected(address: str, cores: int | None) -> Any:
                 **quiet,
             )
         else:
+            _require_listener(address if address != "auto" else os.environ.get("RAY_ADDRESS", ""))
             ray.init(address=address, **quiet)
-    except (ConnectionError, OSError, ValueError, RuntimeError, TimeoutError) as error:
+    except (OSError, OverflowError, ValueError, RuntimeError) as error:
         raise PerfusionError(
             f"There is no Ray cluster at {address[:100]!r} ({first_line(error)}). Start one with `ray start "
             "--head`, give its address, or take this machine alone with --ray local."

@@ -124,7 +124,7 @@ def test_a_dry_run_measures_and_leaves_nothing(
     command = ["teach-all", str(manifest), "--check", "--workers", "1", "--base", str(tiny_folder)]
     assert main([*command, "--device", "cpu"]) == 0
     said = capsys.readouterr().out
-    assert "2 concepts" in said
+    assert "2 teachings from 4 photos" in said
     assert "s a step" in said
     assert "Disk: " in said
     assert not (tmp_path / "m-taught").exists()
