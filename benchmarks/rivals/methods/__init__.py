@@ -1,0 +1,1 @@
+"""The methods that are compared, each in a file of its own."""
