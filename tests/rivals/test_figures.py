@@ -16,6 +16,7 @@ from benchmarks.rivals.fronts import (
     ratio_interval,
     resamples,
 )
+from benchmarks.rivals.losses import number
 from benchmarks.rivals.scoring import diversity, right
 from perfusion_core.evaluation import FrontPoint, hypervolume
 
@@ -55,6 +56,15 @@ def test_intervals_hold_the_figure_and_narrow_with_less_noise() -> None:
     assert wide.low < wide.value < wide.high
     again = hypervolume_interval(loud, (0.5, 0.1), resamples(3, 2, 300, seed=1))
     assert wide == again, "the same seed gives the same interval"
+
+
+def test_one_concept_and_one_seed_have_no_interval() -> None:
+    found = mean_interval(np.array([[0.5]]), resamples(1, 1, 20))
+    assert found.value == 0.5
+    assert np.isnan(found.low)
+    assert np.isnan(found.high)
+    assert not found.apart(mean_interval(np.array([[0.1]]), resamples(1, 1, 20)))
+    assert number(found) == "0.500"
 
 
 def test_the_bootstrap_covers_a_known_mean() -> None:
