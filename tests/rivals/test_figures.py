@@ -69,9 +69,9 @@ def test_one_concept_and_one_seed_have_no_interval() -> None:
 
 def test_the_bootstrap_covers_a_known_mean() -> None:
     rng, covered = np.random.default_rng(0), 0
-    for number in range(60):
+    for run in range(60):
         values = rng.normal(1.0, 0.3, (12, 4))
-        found = mean_interval(values, resamples(12, 4, 200, seed=number))
+        found = mean_interval(values, resamples(12, 4, 200, seed=run))
         covered += found.low <= 1.0 <= found.high
     assert covered >= 51  # of 60, at 95 %: binomial, one in 2000 runs below
 
