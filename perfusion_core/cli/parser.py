@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from perfusion_core.cli.fanout_parser import add_fanout_verbs
 from perfusion_core.model.schedulers import SCHEDULER_NAMES
 from perfusion_core.sampling.operating_points import LOCKS
 
@@ -50,6 +51,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_library(verbs)
     _add_bases(verbs)
     _add_words(verbs, machine)
+    add_fanout_verbs(verbs, machine)
     return parser
 
 
@@ -151,8 +153,8 @@ def _add_grid(
 def _add_sampling(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--seed", type=int, help="of the first image (default: drawn at random, and shown)")
     verb.add_argument("--negative", default="", metavar="PROMPT", help="what the image should not show")
-    verb.add_argument("--steps", type=int)
-    verb.add_argument("--guidance", type=float)
+    verb.add_argument("--steps", type=int, help="denoising steps (default: by base; few for Turbo, LCM …)")
+    verb.add_argument("--guidance", type=float, help="(default: by base; off for Turbo and Lightning)")
     verb.add_argument("--size", metavar="WIDTHxHEIGHT")
     verb.add_argument("--scheduler", choices=SCHEDULER_NAMES)
     verb.add_argument("--lock", choices=LOCKS, default="local")
@@ -201,7 +203,7 @@ def _add_library(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     export.add_argument("path")
     export.add_argument("--compact", action="store_true", help="half precision: half the size")
     export.add_argument("--overwrite", action="store_true")
-    take = actions.add_parser("import", help="take a concept file")
+    take = actions.add_parser("import", help="take a concept file, or all in a folder")
     take.add_argument("path")
     take.add_argument("--name", help="under another name")
     take.add_argument(

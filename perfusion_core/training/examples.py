@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from perfusion_core.model.latents import latents_of
 from perfusion_core.training.photos import Photo
 from perfusion_core.training.recipe import Recipe
 
@@ -75,7 +76,7 @@ def encode_examples(base: Base, photos: Sequence[Photo], masks: Sequence[Any], r
     )
     if recipe.flip:
         pixels, weights = torch.cat([pixels, pixels.flip(-1)]), torch.cat([weights, weights.flip(-1)])
-    latents = torch.cat([_latent(base.vae, one[None]) for one in pixels])  # one by one: memory stays small
+    latents = torch.cat([latents_of(base.vae, one[None]) for one in pixels])  # one by one: memory stays small
     height, width = latents.shape[-2:]
     small = functional.adaptive_avg_pool2d(weights, (height, width))
     device = base.vae.device
@@ -88,8 +89,8 @@ def draw(
     """Draw one optimizer step's batch; all randomness of training comes from here, on the CPU.
 
     Photos and templates come in shuffled rounds, so that each is seen about equally often, and timesteps are
-    stratified: every stretch of the schedule is in every batch, which reduces the variance of the loss
-    without weighting any timestep.
+    stratified: every part of the recipe's stretch of the schedule is in every batch, which reduces the
+    variance of the loss without weighting any timestep of it.
     """
     count = recipe.batch_size * recipe.accumulation
     chosen = _rounds(examples.photos, count, generator)
@@ -97,7 +98,8 @@ def draw(
         chosen = chosen + examples.photos * torch.randint(0, 2, (count,), generator=generator)
     templates = _rounds(len(recipe.templates), count, generator)
     strata = (torch.randperm(count, generator=generator) + torch.rand(count, generator=generator)) / count
-    times = (strata * timesteps).long().clamp(max=timesteps - 1)
+    within = recipe.noise_from + strata * (recipe.noise_to - recipe.noise_from)
+    times = (within * timesteps).long().clamp(max=timesteps - 1)
     noise = torch.randn((count, *examples.latents.shape[1:]), generator=generator)
     distinct, rows = torch.unique(templates, return_inverse=True)
     prompts = tuple(recipe.templates[int(k)].format(placeholder) for k in distinct)
@@ -130,15 +132,6 @@ def _pixels(image: Image.Image) -> Tensor:
     """Shape: (3, H, W), -1..1."""
     values = np.asarray(image.convert("RGB"), dtype=np.float32) / 127.5 - 1.0
     return torch.from_numpy(values).permute(2, 0, 1)
-
-
-def _latent(vae: Any, pixels: Tensor) -> Tensor:
-    """The mean of the encoder's distribution: its spread is far below what one sees. Shape: (1, C, h, w)."""
-    encoded = vae.encode(pixels.to(vae.device, vae.dtype))
-    # A tiny autoencoder gives latents and no distribution.
-    mean = (encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()).float()
-    shift = getattr(vae.config, "shift_factor", None) or 0.0
-    return (mean - shift) * vae.config.scaling_factor
 
 
 def _on(side: tuple[int, int]) -> Any:

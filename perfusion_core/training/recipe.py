@@ -9,7 +9,16 @@ from typing import Any, Literal, Protocol
 from perfusion_core.container import shown
 from perfusion_core.edit.choices import Removal
 from perfusion_core.errors import TrainingError
-from perfusion_core.recipe_rules import JOINT, Keys, Masks, Precision, Setting, settings_problem
+from perfusion_core.model.families.description import Family
+from perfusion_core.recipe_rules import (
+    JOINT,
+    Keys,
+    Masks,
+    Precision,
+    Setting,
+    WordNorm,
+    settings_problem,
+)
 from perfusion_core.training.batch_size import fit
 
 Pace = Literal["balanced", "quick"]
@@ -47,11 +56,20 @@ class Description(Protocol):
     """The facts about a base model that a preset depends on."""
 
     @property
+    def family(self) -> Family: ...
+    @property
     def text_width(self) -> int: ...
     @property
     def image_size(self) -> int: ...
     @property
-    def distilled(self) -> str | None: ...
+    def few_steps(self) -> FewSteps | None: ...
+
+
+class FewSteps(Protocol):
+    """Of a base that makes images in a few steps: in how many."""
+
+    @property
+    def steps(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -65,10 +83,12 @@ class Recipe:
     ones, over which they fall to zero. clarity: weight of keeping the concept's word apart from its
     neighbours, 0 for not at all (see clarity.py). decay: what i* keeps of itself at an optimizer step. bias,
     temperature, removal: the gate while training; inference_temperature: the gate's temperature stored for
-    generation. keys "trained" learns o*_K too (the paper's ablation). resolution in pixels. flip: also learn
-    from mirrored photos (off for subjects whose sides differ). checkpoint_every: steps between checkpoints,
-    each scored on `validation_prompts` generated in `validation_steps` denoising steps at
-    `validation_guidance` (None: the base's own).
+    generation. word_norm "vocabulary" holds the word embedding at the mean norm of the vocabulary and learns
+    its direction alone (see learned.py). noise_from, noise_to: the stretch of the noise schedule that is
+    taught, from 0, no noise, to 1, nothing else. keys "trained" learns o*_K too (the paper's ablation).
+    resolution in pixels. flip: also learn from mirrored photos (off for subjects whose sides differ).
+    checkpoint_every: steps between checkpoints, each scored on `validation_prompts` generated in
+    `validation_steps` denoising steps at `validation_guidance` (None: the base's own).
     """
 
     steps: int = 400
@@ -86,6 +106,9 @@ class Recipe:
     temperature: float = 0.1
     inference_temperature: float = 0.15
     removal: Removal = "paper"
+    word_norm: WordNorm = "free"
+    noise_from: float = 0.0
+    noise_to: float = 1.0
     keys: Keys = "locked"
     resolution: int = 512
     flip: bool = True
@@ -118,10 +141,10 @@ class Recipe:
         """
         check_settings(overrides)
         small = description.text_width < SMALL_TEXT_WIDTH
-        settings = dict(POCKET) if small else dict(STABLE_DIFFUSION)
-        if description.distilled:
-            settings["validation_steps"] = FEW_STEPS
-        if memory is not None and not small:
+        settings = dict(POCKET) if small else STABLE_DIFFUSION | dict(description.family.teaching)
+        if description.few_steps:  # guidance and scheduler of validation are the base's own as well
+            settings["validation_steps"] = description.few_steps.steps
+        if memory is not None and not small and description.family.activations_known:
             resolution = overrides.get("resolution", description.image_size)
             found = fit(memory, resolution, settings["batch_size"], full_precision=full_precision)
             settings |= found._asdict()
@@ -201,8 +224,6 @@ POCKET: dict[str, Any] = {
     "checkpoint_every": 10,
     "validation_steps": 8,
 }
-
-FEW_STEPS = 4  # in which a distilled base (SD-Turbo, LCM) makes an image
 
 SMALL_TEXT_WIDTH = 512  # Stable Diffusion's encoders are 768 and 1024 wide, the bundled one 192
 

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from perfusion_core.errors import TrainingError
+from perfusion_core.model.families.description import Family
+from perfusion_core.model.families.stable_diffusion import STABLE_DIFFUSION
+from perfusion_core.model.few_steps import FewSteps
 from perfusion_core.training.recipe import TEMPLATES, VALIDATION_PROMPTS, Recipe
 
 
@@ -15,7 +18,8 @@ from perfusion_core.training.recipe import TEMPLATES, VALIDATION_PROMPTS, Recipe
 class Facts:
     text_width: int = 768
     image_size: int = 512
-    distilled: str | None = None
+    few_steps: FewSteps | None = None
+    family: Family = STABLE_DIFFUSION
 
 
 def test_stable_diffusion_preset_is_the_papers_table() -> None:
@@ -64,8 +68,8 @@ def test_a_batch_that_was_asked_for_stays_as_it_is() -> None:
 
 
 def test_a_base_of_few_steps_is_validated_in_few_and_guidance_can_be_set() -> None:
-    recipe = Recipe.preset(Facts(distilled="turbo"))
-    assert (recipe.validation_steps, recipe.validation_guidance) == (4, None)
+    recipe = Recipe.preset(Facts(few_steps=FewSteps("lightning", 2)))
+    assert (recipe.validation_steps, recipe.validation_guidance) == (2, None)
     assert "validation_guidance" not in recipe.to_dict()
     asked = Recipe.preset(Facts(), validation_guidance=3)
     assert Recipe.from_dict(asked.to_dict()).validation_guidance == 3
@@ -151,10 +155,10 @@ def test_settings_of_another_shape_are_refused(settings: Any) -> None:
 
 @pytest.mark.parametrize("width", [192, 768])
 def test_the_quick_pace_takes_half_the_steps_and_lets_the_superclass_go_as_well(width: int) -> None:
-    quick, balanced = (Recipe.preset(Facts(width), pace=pace) for pace in ("quick", "balanced"))
+    quick, balanced = (Recipe.preset(Facts(text_width=width), pace=pace) for pace in ("quick", "balanced"))
     assert quick.steps == balanced.steps // 2
     assert (1 - quick.decay) * quick.steps == pytest.approx((1 - balanced.decay) * balanced.steps)
-    assert Recipe.preset(Facts(width), pace="quick", steps=7).steps == 7
+    assert Recipe.preset(Facts(text_width=width), pace="quick", steps=7).steps == 7
 
 
 def test_unknown_settings_are_refused_with_the_known_ones() -> None:

@@ -21,13 +21,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from perfusion_core.concept import concept_bytes, load_concept, validate_name
 from perfusion_core.concept_name import require_distinct
-from perfusion_core.errors import LibraryError, PerfusionError
+from perfusion_core.errors import ConceptError, LibraryError, NameTakenError, PerfusionError
 from perfusion_core.files import explained, move_folder, remove_folder, write_atomic
 from perfusion_core.studio.library.entry import (
     CONCEPT_FILE,
     DRAFT_PREFIX,
     RUN_FOLDER,
-    THUMBNAIL_FILE,
     Deleted,
     LibraryEntry,
     read_entry,
@@ -35,8 +34,8 @@ from perfusion_core.studio.library.entry import (
 )
 from perfusion_core.studio.library.folders import changing, free_place, moved_in, private_folder
 from perfusion_core.studio.library.names import free_name, plain
-from perfusion_core.studio.library.stored import stored_bytes
-from perfusion_core.studio.library.thumbnails import card_bytes, from_embedded, read_card
+from perfusion_core.studio.library.stored import filling, stored_bytes
+from perfusion_core.studio.library.thumbnails import from_embedded, read_card
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -141,14 +140,7 @@ class Library:
         concept has the name, unless `overwrite`: then that one goes to the trash. Raises `ConceptError` for a
         concept whose file would be refused. Then nothing was changed.
         """
-        content = stored_bytes(concept)
-        card = card_bytes(thumbnail) if thumbnail is not None else None
-
-        def fill(home: Path) -> None:
-            if card is not None:
-                write_atomic(home / THUMBNAIL_FILE, card, private=True)
-            write_atomic(home / CONCEPT_FILE, content, private=True)  # last: from here on it is listed
-
+        fill = filling(concept, thumbnail)
         with changing(self.folder):
             taken = self._check_free(concept.name, overwrite, but=folder)
             if folder is None:
@@ -186,7 +178,7 @@ class Library:
             canonical = validate_name(plain(new_name))
             other = self.find(canonical)
             if other is not None and other.id != entry.id:
-                raise LibraryError(_taken(canonical, "choose a third name"))
+                raise _taken(canonical, "choose a third name")
             require_distinct(canonical, (other.name for other in self.entries() if other.id != entry.id))
             return self._update(entry, name=canonical)
 
@@ -268,8 +260,11 @@ class Library:
         """
         taken = [entry for entry in self._called(name) if but is None or entry.folder != but]
         if taken and not overwrite:
-            raise LibraryError(_taken(taken[0].name, "choose another name, or overwrite it (--overwrite)"))
-        require_distinct(name, (entry.name for entry in self.entries()))
+            raise _taken(taken[0].name, "choose another name, or overwrite it (--overwrite)")
+        try:
+            require_distinct(name, (entry.name for entry in self.entries()))
+        except ConceptError as error:
+            raise NameTakenError(str(error)) from None
         return taken
 
     def _to_trash(self, entry: LibraryEntry) -> Deleted:
@@ -282,5 +277,5 @@ class Library:
         return Deleted(target.name, entry.name, now)
 
 
-def _taken(name: str, way_out: str) -> str:
-    return f"There is a concept <{name}> already: {way_out}."
+def _taken(name: str, way_out: str) -> NameTakenError:
+    return NameTakenError(f"There is a concept <{name}> already: {way_out}.")
