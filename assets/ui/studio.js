@@ -46,7 +46,7 @@
     }
   };
 
-  // A concept file may be dropped anywhere on the library, and one dropped beside a field never opens in place
+  // Concept files may be dropped anywhere on the library, and one dropped beside a field never opens in place
   // of the page.
   const library = (event) => event.target.closest?.("#library-room");
   const mark = (on) => document.querySelector("#library-room")?.classList.toggle("dropping", on);
@@ -61,11 +61,11 @@
     if (!files(event)) return;
     event.preventDefault();
     mark(false);
-    const input = library(event)?.querySelector("input[type=file]");
+    const input = library(event)?.querySelector("input[type=file]:not([webkitdirectory])");
     if (!input || !event.dataTransfer.files.length) return;
-    const one = new DataTransfer();
-    one.items.add(event.dataTransfer.files[0]);
-    input.files = one.files;
+    const dropped = new DataTransfer();
+    for (const file of event.dataTransfer.files) dropped.items.add(file);
+    input.files = dropped.files;
     input.dispatchEvent(new Event("change", { bubbles: true }));
   });
 

@@ -203,7 +203,7 @@ def _add_library(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     export.add_argument("path")
     export.add_argument("--compact", action="store_true", help="half precision: half the size")
     export.add_argument("--overwrite", action="store_true")
-    take = actions.add_parser("import", help="take a concept file")
+    take = actions.add_parser("import", help="take a concept file, or all in a folder")
     take.add_argument("path")
     take.add_argument("--name", help="under another name")
     take.add_argument(

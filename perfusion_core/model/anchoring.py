@@ -4,9 +4,11 @@ The paper opens a gate where a token's encoding is similar to i*. That cannot wo
 same as another word's: a concept whose word embedding was not trained, or hardly, is read exactly as its
 superclass, so that a "cat" written plainly beside `<midnight>` would be drawn as midnight too. We know where
 the placeholders and the plain superclass words stand, so for such a concept, which has no word of its own, a
-token is measured only if the concept is the nearest mention of its kind at or before it (text encoders read
-from left to right), and counts as unrelated elsewhere. A superclass word right beside the placeholder, as in
-"my cat <midnight>" and "a <midnight> cat", says what the concept is and belongs to its mention.
+token is measured only if the concept is the nearest mention of its kind at or before it, and counts as
+unrelated elsewhere. (CLIP's text encoders read from left to right, so that a token carries what stands before
+it; for T5, which reads both ways, nearness is an approximation.) A superclass word right beside the
+placeholder, as in "my cat <midnight>" and "a <midnight> cat", says what the concept is and belongs to its
+mention.
 """
 
 from __future__ import annotations

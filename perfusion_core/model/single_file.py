@@ -6,6 +6,7 @@ What such a file lacks (configurations and the tokenizer) comes with this projec
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ CONFIGS = Path(__file__).parent / "configs"
 MERGES = Path(__file__).parents[2] / "assets" / "clip" / "merges.txt.gz"
 _PADDING = {"sd1": "<|endoftext|>", "sd2": "!", "sdxl": "<|endoftext|>"}
 _PROJECTION = "conditioner.embedders.1.model.text_projection.weight"
+_ESTIMATES = re.compile(r"1step_x0")  # Lightning of one step, as published, predicts the image itself
 # SDXL-Turbo as it was published; what was merged with it draws at SDXL's own size.
 _SMALL_SDXL, _SMALL_SIDE = "sd_xl_turbo", 64
 
@@ -61,6 +63,8 @@ def _complete_sdxl(pipe: Any, path: Path) -> None:
         changes["prediction_type"] = "v_prediction"
     if "ztsnr" in found:
         changes |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+    if _ESTIMATES.search(path.stem):
+        changes["prediction_type"] = "sample"
     if changes:
         pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, **changes)
     if path.stem.lower().startswith(_SMALL_SDXL):

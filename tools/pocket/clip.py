@@ -172,9 +172,9 @@ def ranking(clip: CLIPModel, work: Path, renderer: Renderer, each: int = 4) -> d
     true = torch.einsum("tkd,sd->tks", pictures(each), photos)  # against every thing's photos
     own = true.diagonal(dim1=0, dim2=2).T  # (things, each)
     with precision(photos.device):
-        half = (image_vectors(clip, drawings.half) * photos).sum(-1)[:, None]
-        rubble = (image_vectors(clip, drawings.rubble) * photos).sum(-1)[:, None]
-    others = ~torch.eye(len(photos), dtype=torch.bool)
+        half = (image_vectors(clip, drawings.half.to(photos.device)) * photos).sum(-1)[:, None]
+        rubble = (image_vectors(clip, drawings.rubble.to(photos.device)) * photos).sum(-1)[:, None]
+    others = ~torch.eye(len(photos), dtype=torch.bool, device=photos.device)
     found = {
         "true > half": (own > half),
         "half > rubble": (half > rubble),

@@ -29,10 +29,9 @@ from perfusion_core.studio.library.library import Library
 from perfusion_core.studio.settings import Settings
 from perfusion_core.studio.teaching.run import TeachRequest, begin_teaching, teach
 from tools.pocket.judge import HAT_NAMES, NUMBER, Judge, load_judge
-from tools.pocket.paths import work_dir
 from tools.pocket.photos import photographer, sheet, take
 from tools.pocket.things import ARTS, PLACES, STYLES, HeldOut, held_out
-from tools.pocket.training import stage_parser
+from tools.pocket.training import open_stage, stage_parser
 
 PROMPTS: tuple[tuple[str, dict[str, str]], ...] = (
     ("a photo of a {} on the beach", {"place": "beach"}),
@@ -82,6 +81,11 @@ def verdict(judge: Judge, images: list[Image.Image], number: int) -> Verdict:
     )
 
 
+def concept_name(thing: str, art: str) -> str:
+    """What a held-out thing is called in the library of an evaluation."""
+    return thing.replace(" ", "-") + f"-{art}"
+
+
 def photo_files(images: list[Image.Image]) -> list[tuple[str, bytes]]:
     """Photos as a person's files."""
     files = []
@@ -97,7 +101,7 @@ def evaluate_one(
 ) -> dict[str, Any]:
     """Teach one thing, draw it along the slider, judge it; keeps the images in `out`."""
     library = Library(out / "library")
-    name = thing.name.replace(" ", "-") + f"-{art}"
+    name = concept_name(thing.name, art)
     settings = dict(pair.split("=", 1) for pair in options.set)
     typed = {
         key: json.loads(value) if value[:1] in "0123456789-tf" else value for key, value in settings.items()
@@ -169,11 +173,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a recipe setting")
     options = parser.parse_args()
-    work = work_dir(options.work)
+    work, device = open_stage(options)
     out: Path = options.out or work / "teaching"
     out.mkdir(parents=True, exist_ok=True)
     settings = Settings(home=out / "home")
-    loaded = LoadedBase(load_base(str(options.base), device=options.device), settings)
+    loaded = LoadedBase(load_base(str(options.base), device=str(device)), settings)
     judge, renderer = load_judge(work), photographer(work)
     path = out / "results.json"
     results: list[dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else []

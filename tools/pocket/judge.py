@@ -105,6 +105,13 @@ class Labels:
     slots: dict[str, Tensor]
     scene: dict[str, Tensor]
 
+    def to(self, device: torch.device) -> Labels:
+        """The same on a device."""
+        slots, scene = (
+            {name: value.to(device) for name, value in heads.items()} for heads in (self.slots, self.scene)
+        )
+        return Labels(self.things.to(device), slots, scene)
+
 
 def labels(scenes: list[Scene]) -> Labels:
     """The right answers for scenes of plain or coloured things."""

@@ -59,7 +59,7 @@ def accuracy(judge: Judge, renderer: Renderer, n: int) -> dict[str, float]:
     found: dict[str, list[Tensor]] = {}
     for part in range(n // 50):
         batch = renderer.scenes(step_rng(999, STAGE, part), 50)
-        answer, right = judge(batch.images), labels(batch.scenes)
+        answer, right = judge(batch.images), labels(batch.scenes).to(renderer.device)
         pairs = {"thing": (answer.similarity, right.things)}
         pairs |= {name: (logits, right.slots[name]) for name, logits in answer.slots.items()}
         pairs |= {name: (logits, right.scene[name]) for name, logits in answer.scene.items()}
@@ -86,7 +86,7 @@ def main() -> None:
     for step in course.steps(pace, options.batch, lambda: str(accuracy(judge, renderer, 300))):
         rng = step_rng(options.seed, STAGE, step)
         batch = renderer.scenes(rng, options.batch)
-        images, right = worn(batch.images, rng), labels(batch.scenes)
+        images, right = worn(batch.images, rng), labels(batch.scenes).to(device)
         images[-spoil:] = spoiled(images[-spoil:], rng)
         for head in (*right.slots.values(), *right.scene.values()):
             head[-spoil:] = UNKNOWN

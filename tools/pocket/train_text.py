@@ -64,6 +64,11 @@ class Lesson:
     code: Tensor
     targets: dict[str, Tensor]
 
+    def to(self, device: torch.device) -> Lesson:
+        """The same on a device."""
+        targets = {name: target.to(device) for name, target in self.targets.items()}
+        return Lesson(self.ids.to(device), self.code.to(device), targets)
+
 
 def code_of(table: Tensor, thing: Thing) -> Tensor:
     """The code of a plain thing, from the table."""
@@ -120,8 +125,8 @@ def judge(text: CLIPTextModel, encode: Encoder, table: Tensor, world: World) -> 
             things = [Thing(number, (art, kinds()[number].code), colour) for number in world.drawable[art]]
             told = [caption(Scene((thing,), "beach", style=art)) for thing in things]
             ids, nouns = encode(told)
-            states = torch.cat([text(input_ids=part).last_hidden_state for part in ids.split(64)]).float()
-            found = states[torch.arange(len(ids)), nouns[:, 0], :CODE]
+            parts = [text(input_ids=part.to(text.device)).last_hidden_state for part in ids.split(64)]
+            found = torch.cat(parts).float().cpu()[torch.arange(len(ids)), nouns[:, 0], :CODE]
             true = torch.stack([code_of(table, thing) for thing in things])
             figures[f"{art} {colour or 'plain'}"] = round(float((found - true).square().mean()), 4)
     return figures
@@ -154,7 +159,7 @@ def main() -> None:
     for step in course.steps(pace, options.batch, report):
         rng: np.random.Generator = step_rng(options.seed, STAGE, step)
         scenes = draw_table(rng, ODDS, world, options.batch).scenes()
-        lesson = make_lesson(scenes, [caption(scene, rng) for scene in scenes], encode, table)
+        lesson = make_lesson(scenes, [caption(scene, rng) for scene in scenes], encode, table).to(device)
         with precision(device):
             loss = loss_of(course_net, lesson)
         course.learn(loss, pace.rate(step))

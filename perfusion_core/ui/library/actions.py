@@ -10,11 +10,13 @@ import gradio as gr
 from perfusion_core.concept import read_metadata, validate_name
 from perfusion_core.errors import NameTakenError, PerfusionError
 from perfusion_core.files import make_folder
+from perfusion_core.studio.library.import_many import concepts_among, import_many
 from perfusion_core.ui import open_in_create
 from perfusion_core.ui.event_options import QUIET, Updates
 from perfusion_core.ui.html import note
 from perfusion_core.ui.library.cards import cards
 from perfusion_core.ui.library.details import details
+from perfusion_core.ui.library.import_summary import import_summary
 from perfusion_core.ui.library.room import LibraryRoom
 from perfusion_core.ui.teach import teach_again
 
@@ -116,6 +118,20 @@ def listen(
         said = page(entry.name, note(f"<{entry.name}> was imported.", "good"))
         return {**said, room.import_name: gr.Textbox(visible=False, value=""), room.refused: ""}
 
+    def take_all(paths: list[str] | None, whole_folder: bool) -> Updates:
+        """Import what was sent; a file that comes alone may ask for another name."""
+        files = [Path(path) for path in paths or []]
+        if len(files) == 1 and not whole_folder:
+            return take(str(files[0]))
+        try:
+            summary = import_many(library, concepts_among(files))
+        except PerfusionError as error:
+            said = note(str(error), "problem")
+        else:
+            said = import_summary(summary)
+        hidden = gr.Textbox(visible=False, value="")
+        return {**page("", said), room.import_name: hidden, room.refused: ""}
+
     def again(name: str) -> Updates:
         try:
             return teach_again.teach_again(teach, rooms, studio, served, name)
@@ -129,7 +145,8 @@ def listen(
     panel.delete.click(delete, panel.chosen, [*everything, room.deleted], **QUIET)
     room.undo.click(undo, room.deleted, everything, **QUIET)
     asked = [*everything, room.import_name, room.refused]
-    room.incoming.upload(take, room.incoming, asked, **QUIET)
+    room.incoming.upload(lambda paths: take_all(paths, False), room.incoming, asked, **QUIET)
+    room.folder.upload(lambda paths: take_all(paths, True), room.folder, asked, **QUIET)
     room.import_name.submit(take, [room.refused, room.import_name], asked, **QUIET)
     panel.use.click(
         lambda name: open_in_create.concept(create, rooms, name),
