@@ -84,7 +84,8 @@ def superclass_tokens(tokenizer: Any, word: str) -> list[str]:
 
 def token_ids(tokenizer: Any, text: str) -> list[int]:
     """The ids of a text, without begin and end marks."""
-    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+    # What is too long is cut here and told of; the tokenizer would warn of it too.
+    return list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
 
 class PromptTokenizer:
