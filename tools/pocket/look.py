@@ -86,7 +86,7 @@ def main() -> None:
     seen = kinds()[:: len(kinds()) // n][:n]
     rows = []
     unseen = list(held_out().values())
-    for things in (seen, unseen[:n], unseen[n:]):
+    for things in (seen, unseen[:n], unseen[n : 2 * n]):
         scenes, told = [], []
         for number, thing in enumerate(things):
             art = ARTS[number % 3] if renderer.book.has(ARTS[number % 3], thing.code) else "photo"
