@@ -16,6 +16,7 @@ from PIL import Image
 from perfusion_core.training.events import TrainEvent
 from perfusion_core.training.photos import Photo, load_photos
 from perfusion_core.training.recipe import Recipe
+from perfusion_core.training.task import TrainingTask
 from perfusion_core.training.trainer import train
 
 
@@ -105,3 +106,23 @@ def make_images() -> Callable[[int], list[Photo]]:
 @pytest.fixture
 def fixed_scores() -> Callable[[float, float], FixedScores]:
     return FixedScores
+
+
+def whole(count: int) -> list[Any]:
+    """Masks of whole photos."""
+    return [np.ones((64, 64), dtype=np.float32)] * count
+
+
+@pytest.fixture
+def tasks(setup: Any, make_images: Callable[[int], list[Any]]) -> list[TrainingTask]:
+    """Runs that differ in photos, steps, batches, rates, gates, keys and seeds; two have one name."""
+    photos, folder, recipe = make_images(4), setup.folder, setup.recipe
+    slow = recipe.changed(steps=9, batch_size=3, value_rate=0.01, embedding_rate=0.002, seed=2, clarity=0.0)
+    keys = recipe.changed(steps=7, batch_size=2, accumulation=2, keys="trained", seed=3)
+    gates = recipe.changed(batch_size=5, bias=0.4, removal="paper", offset_rate=0.05, seed=4)
+    return [
+        TrainingTask(photos[:2], whole(2), "biscuit", "dog", recipe.changed(seed=1), folder / "0"),
+        TrainingTask(photos[2:3], whole(1), "mug", "cup", slow, folder / "1"),
+        TrainingTask(photos[1:], whole(3), "biscuit", "cat", keys, folder / "2"),
+        TrainingTask(photos, whole(4), "rex", "dog", gates, folder / "3"),
+    ]
