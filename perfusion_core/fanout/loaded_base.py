@@ -57,7 +57,9 @@ class BaseFacts:
 
         from perfusion_core.model.statistics import CovarianceStats
 
-        inverse = torch.from_numpy(np.array(self.inverse, copy=True))  # an object store's is read-only
+        inverse = torch.tensor(
+            self.inverse
+        )  # a copy: an object store's is read-only, and aligned in its own way
         return CovarianceStats(inverse, self.covariance_fingerprint, self.condition)
 
 

@@ -150,7 +150,8 @@ def _read(path: Path, text: str, width: int) -> CovarianceStats | None:
     try:
         with safe_open(path, framework="pt") as file:
             described = file.metadata() or {}
-            found = file.get_tensor("inverse")
+            # Into memory of torch's own: how a matrix is aligned can change the last bits of what uses it.
+            found = file.get_tensor("inverse").clone()
         stats = CovarianceStats(found, described["fingerprint"], float(described["condition"]))
     except (SafetensorError, OSError, KeyError, ValueError):
         return None
