@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,16 @@ from tests.browsers import summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # there is a process a core already; set before torch is imported
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file's tests run in one process, and so do all journeys in the browser, which share one app."""
+    for item in items:
+        together = "browser" if item.get_closest_marker("browser") else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(together))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -39,8 +39,8 @@ def local_plan(
     if device in ("auto", "cuda") and torch.cuda.is_available():
         cards = torch.cuda.device_count()
         return LocalPlan(wanted or max(1, int(cards / share)), cards, threads)
-    if device == "mps" or (device == "auto" and torch.backends.mps.is_available()):
-        return LocalPlan(wanted or 1, 0, threads)
+    if device not in ("auto", "cuda", "cpu") or (device == "auto" and torch.backends.mps.is_available()):
+        return LocalPlan(wanted or 1, 0, threads)  # one device: mps, or a card that was named
     cores = usable_cores()
     fits = int(psutil.virtual_memory().available / 2**30 / (CPU_WORKER_GIB + 2 * weights_gib))
     workers = wanted or max(1, min(cores // (threads or 1), fits))

@@ -14,6 +14,7 @@ import socket
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from perfusion_core.errors import PerfusionError, first_line
@@ -144,6 +145,12 @@ class RayPool:
         self._polls[self._actors[worker].poll.remote(POLL)] = worker
 
 
+def _has_token() -> bool:
+    """Whether Ray would find the token of a cluster here."""
+    given = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    return given or (Path.home() / ".ray" / "auth_token").is_file()
+
+
 def _require_listener(address: str) -> None:
     """Raise OSError where nothing listens at HOST:PORT: Ray itself would go on trying for ten minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
@@ -156,6 +163,9 @@ def _connected(address: str, cores: int | None) -> Any:
     if address == "local":
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # what makes Ray keep to 127.0.0.1
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    elif _has_token():
+        # Clusters ask for a token by default, but where an address is given Ray sends it only if told to.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         import ray
         import ray.exceptions
@@ -165,6 +175,7 @@ def _connected(address: str, cores: int | None) -> Any:
     try:
         if address == "local":
             ray.init(
+                address="local",  # also where this machine belongs to a cluster
                 num_cpus=cores or usable_cores(),
                 include_dashboard=False,
                 object_store_memory=OBJECT_STORE,
@@ -174,6 +185,8 @@ def _connected(address: str, cores: int | None) -> Any:
         else:
             _require_listener(address if address != "auto" else os.environ.get("RAY_ADDRESS", ""))
             ray.init(address=address, **quiet)
+    except ImportError as error:  # of the client, which is an extra of Ray's own
+        raise PerfusionError(f"{address[:100]} needs Ray's client ({first_line(error)}). {HOW}") from None
     except (OSError, OverflowError, ValueError, RuntimeError) as error:
         raise PerfusionError(
             f"There is no Ray cluster at {address[:100]!r} ({first_line(error)}). Start one with `ray start "

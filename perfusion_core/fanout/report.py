@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import base64
 import html
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from statistics import harmonic_mean, median
 from typing import Any
 
+from perfusion_core.errors import PerfusionError
 from perfusion_core.fanout.results_folder import checked_place
 from perfusion_core.fanout.tasks import Json
 from perfusion_core.files import write_atomic
 from perfusion_core.printable import printable
 
 MOST_WHOLE = 200  # cards with all their images, 40 kB each; further ones show one photo and one preview
-LARGEST_IMAGE = 2**20  # bytes
+LARGEST_IMAGES = 4 * 2**20  # bytes, of one concept
 LONGEST_TEXT = 500
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _SECTIONS = (("photo", "Photos"), ("preview", "Generated"), ("front", "From the prompt to the photos"))
@@ -99,7 +101,8 @@ def _failed_card(label: str, reason: str) -> str:
 
 
 def _card(out: Path, label: str, facts: Json, place: int, count: int, *, whole: bool) -> str:
-    sections = [_images(out, facts, kind, words, whole=whole) for kind, words in _SECTIONS]
+    images = _images_of(out, label)
+    sections = [_images(images, facts, kind, words, whole=whole) for kind, words in _SECTIONS]
     warnings = facts.get("warnings") or []
     notes = "".join(f"<li>{_text(warning)}</li>" for warning in warnings)
     settings = ", ".join(f"{name} {value}" for name, value in (facts.get("settings") or {}).items())
@@ -132,14 +135,15 @@ def _scores(facts: Json) -> str:
     return f'<div class="scores">{"".join(rows)}</div>'
 
 
-def _images(out: Path, facts: Json, kind: str, words: str, *, whole: bool) -> str:
-    paths: Sequence[str] = (facts.get("shown") or {}).get(kind) or []
+def _images(images: Json, facts: Json, kind: str, words: str, *, whole: bool) -> str:
+    given: Any = images.get(kind)
+    shown: list[object] = given if isinstance(given, list) else []
     if not whole:
-        paths = paths[:1] if kind != "front" else []
+        shown = shown[:1] if kind != "front" else []
     points: Sequence[Json] = (facts.get("front") or []) if kind == "front" else []
     figures: list[str] = []
-    for number, path in enumerate(paths):
-        data = _image_data(out, path)
+    for number, one in enumerate(shown):
+        data = _image_data(one)
         if data:
             caption = (
                 f"<figcaption>{float(points[number]['bias']):.2f}</figcaption>"
@@ -169,16 +173,25 @@ def _curve(facts: Json) -> str:
     )
 
 
-def _image_data(out: Path, path: str) -> str:
-    """A WebP of the results folder as a data address; empty when it is gone or is something else."""
+def _images_of(out: Path, label: str) -> Json:
+    """The images that a worker sent for the report; none where they are gone or damaged."""
     try:
-        place = out / checked_place(path)
-        content = place.read_bytes() if place.stat().st_size <= LARGEST_IMAGE else b""
-    except Exception:  # a record that someone edited: the page shows what there is
+        place = out / checked_place(f"images/{label}.json")
+        found: Any = json.loads(place.read_bytes()) if place.stat().st_size <= LARGEST_IMAGES else {}
+    except (OSError, ValueError, RecursionError, PerfusionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _image_data(encoded: object) -> str:
+    """A WebP in base64 as a data address; empty when it is anything else."""
+    try:
+        content = base64.b64decode(str(encoded), validate=True)
+    except ValueError:
         return ""
     if content[:4] != b"RIFF" or content[8:12] != b"WEBP":
         return ""
-    return f"data:image/webp;base64,{base64.b64encode(content).decode()}"
+    return f"data:image/webp;base64,{encoded}"
 
 
 def _text(value: Any) -> str:

@@ -64,8 +64,8 @@ class ResultsFolder:
         folder = self.out / "unfinished" / label
         if self._key_of(folder) != key:
             remove_folder(folder)
-        make_folder(folder, WAY_OUT, private=True)
-        write_atomic(folder / KEY_FILE, key.encode(), private=True)
+            make_folder(folder, WAY_OUT, private=True)
+            write_atomic(folder / KEY_FILE, key.encode(), private=True)
         for path, content in files.items():
             target = folder / checked_place(path, places=None)
             make_folder(target.parent, WAY_OUT, private=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -112,7 +114,7 @@ class _Teaching:
         self._say("Drawing the front")
         front = draw_front(taught.entry.load(), self._loaded, self._run.squares()[0])
         label, metadata = self._task.label, taught.entry.metadata
-        images, shown = self._images(front.images, int(metadata.scores.get("step", -1)))
+        images = self._images(front.images, int(metadata.scores.get("step", -1)))
         facts: Json = {
             "name": payload.name,
             "superclass": payload.superclass,
@@ -123,11 +125,11 @@ class _Teaching:
             "photos": len(payload.photos),
             "warnings": list(taught.warnings),
             "front": front.points,
-            "shown": shown,
             "seconds": round(time.perf_counter() - begun, 3),
             "timing": self._clock.facts(),
         }
-        return Result({f"concepts/{label}.safetensors": taught.entry.file.read_bytes(), **images}, facts)
+        concept = taught.entry.file.read_bytes()
+        return Result({f"concepts/{label}.safetensors": concept, f"images/{label}.json": images}, facts)
 
     def _restore(self) -> None:
         """Put the checkpoint's files where `teach` looks for them."""
@@ -169,8 +171,10 @@ class _Teaching:
         self._sent.update(files)
         self._tell(Kept(self._task.label, files))
 
-    def _images(self, front: Sequence[Image.Image], step: int) -> tuple[dict[str, bytes], Json]:
-        """Small images for the report, and their paths by what they show."""
+    def _images(self, front: Sequence[Image.Image], step: int) -> bytes:
+        """Small images for the report: lists of WebP files in base64 by what they show, as JSON. One file
+        instead of a dozen, because each costs the driver its time.
+        """
         from PIL import Image as PILImage
 
         squares, _ = self._run.squares()
@@ -179,15 +183,10 @@ class _Teaching:
         for path in list(kept)[:SHOWN_PREVIEWS]:
             with PILImage.open(path, formats=["PNG"]) as image:
                 previews.append(image.convert("RGB"))
-        files: dict[str, bytes] = {}
-        shown: Json = {}
-        for kind, images in (("photo", squares[:SHOWN_PHOTOS]), ("preview", previews), ("front", front)):
-            shown[kind] = []
-            for number, image in enumerate(images):
-                path = f"images/{self._task.label}/{kind}-{number}.webp"
-                files[path] = _small(image)
-                shown[kind].append(path)
-        return files, shown
+        shown = {"photo": squares[:SHOWN_PHOTOS], "preview": previews, "front": front}
+        return json.dumps(
+            {kind: [_small(image) for image in images] for kind, images in shown.items()}
+        ).encode()
 
 
 class StepClock:
@@ -242,9 +241,9 @@ def draw_front(concept: Concept, loaded: LoadedBase, photos: Sequence[Image.Imag
     return _Front(images, [{"bias": s.bias, "image": s.image, "text": s.text} for s in shots])
 
 
-def _small(image: Image.Image) -> bytes:
+def _small(image: Image.Image) -> str:
     small = image.convert("RGB")
     small.thumbnail((CARD_SIDE, CARD_SIDE))
     buffer = io.BytesIO()
     small.save(buffer, format="WEBP", quality=80)
-    return buffer.getvalue()
+    return base64.b64encode(buffer.getvalue()).decode()

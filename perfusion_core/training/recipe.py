@@ -144,9 +144,10 @@ class Recipe:
         settings = dict(POCKET) if small else STABLE_DIFFUSION | dict(description.family.teaching)
         if description.few_steps:  # guidance and scheduler of validation are the base's own as well
             settings["validation_steps"] = description.few_steps.steps
-        if memory is not None and not small and description.family.activations_known:
-            resolution = overrides.get("resolution", description.image_size)
-            found = fit(memory, resolution, settings["batch_size"], full_precision=full_precision)
+        if memory is not None and not small:
+            resolution, kept = overrides.get("resolution", description.image_size), description.family.kept
+            examples = settings["batch_size"] * settings.get("accumulation", 1)
+            found = fit(memory, resolution, examples, full_precision=full_precision, kept=kept)
             settings |= found._asdict()
         steps = -(-settings["steps"] // 2) if pace == "quick" else settings["steps"]
         chosen: dict[str, Any] = settings | {"resolution": description.image_size, "steps": steps} | overrides

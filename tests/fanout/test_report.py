@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -26,12 +28,15 @@ def headings(page: str) -> list[str]:
     return re.findall(r"<h2>(.*?)</h2>", page)
 
 
-def put_image(path: Path) -> str:
+def webp() -> str:
     buffer = io.BytesIO()
     Image.new("RGB", (8, 8), "red").save(buffer, format="WEBP")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(buffer.getvalue())
-    return path.name
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def put_images(out: Path, label: str, **shown: Any) -> None:
+    (out / "images").mkdir(exist_ok=True)
+    (out / "images" / f"{label}.json").write_text(json.dumps(shown))
 
 
 def test_failures_come_first_then_what_has_no_scores_then_the_weakest(tmp_path: Path) -> None:
@@ -42,9 +47,9 @@ def test_failures_come_first_then_what_has_no_scores_then_the_weakest(tmp_path: 
 
 
 def test_nothing_of_a_name_a_reason_or_a_path_becomes_markup(tmp_path: Path) -> None:
-    shown = {"photo": ['images/"><script>/x.webp'], "front": ["../../etc/passwd"]}
-    given = facts(0.5, superclass=HOSTILE, warnings=[HOSTILE], settings={HOSTILE: HOSTILE}, shown=shown)
-    page = report_page(tmp_path, HOSTILE, {HOSTILE: given}, {f"b{HOSTILE}": HOSTILE})
+    put_images(tmp_path, "b", photo=['"><script>alert(1)</script>'])
+    given = facts(0.5, superclass=HOSTILE, warnings=[HOSTILE], settings={HOSTILE: HOSTILE})
+    page = report_page(tmp_path, HOSTILE, {HOSTILE: given, "b": given}, {f"b{HOSTILE}": HOSTILE})
     tags: set[str] = set()
 
     class Reader(HTMLParser):
@@ -58,33 +63,35 @@ def test_nothing_of_a_name_a_reason_or_a_path_becomes_markup(tmp_path: Path) -> 
     assert "&lt;script&gt;" in page
 
 
-def test_images_are_inside_and_only_webp_of_the_results_is(tmp_path: Path) -> None:
-    put_image(tmp_path / "images/a/photo-0.webp")
-    (tmp_path / "images/a/front-0.webp").write_bytes(b"<svg onload=alert(1)>")
-    put_image(tmp_path.parent / "outside.webp")
-    shown = {"photo": ["images/a/photo-0.webp", "../outside.webp"], "front": ["images/a/front-0.webp"]}
-    page = report_page(tmp_path, "Taught", {"a": facts(0.5, shown=shown)}, {})
+def test_only_webp_images_are_put_in_and_nothing_is_asked_for(tmp_path: Path) -> None:
+    svg = base64.b64encode(b"<svg onload=alert(1)>").decode()
+    put_images(tmp_path, "a", photo=[webp(), "../outside.webp", 3], front=[svg], preview="none")
+    page = report_page(tmp_path, "Taught", {"a": facts(0.5)}, {})
     assert len(re.findall(r'src="data:image/webp;base64,[\w+/=]+"', page)) == 1
     assert not re.search(r'(src|href)="(?!data:)', page)
     assert "default-src 'none'" in page
 
 
+@pytest.mark.parametrize("content", ["[]", "{", "[" * 9999])
+def test_damaged_images_leave_the_rest_of_the_page(tmp_path: Path, content: str) -> None:
+    put_images(tmp_path, "a")
+    (tmp_path / "images/a.json").write_text(content)
+    assert headings(report_page(tmp_path, "Taught", {"a": facts(0.5)}, {})) == ["a"]
+
+
 def test_the_front_is_drawn_with_its_biases_and_scores(tmp_path: Path) -> None:
     front = [{"bias": bias, "image": 0.9 - bias, "text": bias} for bias in (0.8, 0.6, 0.4)]
-    paths = [f"images/a/front-{k}.webp" for k in range(3)]
-    for path in paths:
-        put_image(tmp_path / path)
-    page = report_page(tmp_path, "Taught", {"a": facts(0.5, front=front, shown={"front": paths})}, {})
+    put_images(tmp_path, "a", front=[webp()] * 3)
+    page = report_page(tmp_path, "Taught", {"a": facts(0.5, front=front)}, {})
     assert re.findall(r"<figcaption>(.*?)</figcaption>", page) == ["0.80", "0.60", "0.40"]
     assert page.count("<polyline") == 2
 
 
 def test_a_long_report_shows_the_weakest_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "MOST_WHOLE", 1)
-    shown = {"photo": [f"images/p{k}.webp" for k in range(3)], "front": ["images/f.webp"]}
-    for path in [*shown["photo"], *shown["front"]]:
-        put_image(tmp_path / path)
-    page = report_page(tmp_path, "Taught", {c: facts(0.1 + i, shown=shown) for i, c in enumerate("ab")}, {})
+    for label in "ab":
+        put_images(tmp_path, label, photo=[webp()] * 3, front=[webp()])
+    page = report_page(tmp_path, "Taught", {c: facts(0.1 + i) for i, c in enumerate("ab")}, {})
     first, second = page.split("<h2>")[1:]
     assert first.count("<img") == 4
     assert second.count("<img") == 1

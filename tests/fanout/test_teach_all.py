@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import subprocess
 import sys
@@ -44,7 +43,7 @@ def test_a_bad_concept_is_reported_the_others_are_taught_and_only_what_is_missin
     assert page.count("data:image/webp") == 2 * (2 + 2 + 5)  # photos, previews and the front of two concepts
 
     (tmp_path / "bea/0.png").write_bytes(sound)
-    shutil.rmtree(out / "images/cleo")  # no longer whole: to be made again
+    (out / "images/cleo.json").unlink()  # no longer whole: to be made again
     assert main(command) == 0
     begun = [event for event in log_of(out) if event["event"] == "begun"]
     assert [(event["total"], event["done"]) for event in begun] == [(3, 0), (3, 1)]

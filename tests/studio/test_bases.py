@@ -18,6 +18,7 @@ from perfusion_core.sampling.request import GenerationRequest
 from perfusion_core.studio.app import Studio
 from perfusion_core.studio.bases import Bases
 from perfusion_core.studio.creating.live import Busy, render_live
+from perfusion_core.studio.jobs import worker as jobs_worker
 from perfusion_core.studio.jobs.worker import JobStopped
 from perfusion_core.studio.readiness import Readiness
 from perfusion_core.studio.settings import Settings
@@ -179,10 +180,14 @@ def test_a_live_image_leaves_no_job_behind_even_when_it_takes_too_long(
     studio.start()
     request = GenerationRequest("a dog", steps=1, seed=1)
     ask = (studio.worker, request, settings.base, settings.cache_folder)
+    freed: list[None] = []
+    monkeypatch.setattr(jobs_worker, "_free_memory", lambda: freed.append(None))
     try:
         made = render_live(*ask)
         assert isinstance(made, Path)
         assert made.is_file()
+        assert isinstance(render_live(*ask), Path)
+        assert not freed  # the next position does not wait for the memory to be searched
         leave = threading.Event()
 
         def slow(_context: Any) -> Any:
@@ -194,6 +199,9 @@ def test_a_live_image_leaves_no_job_behind_even_when_it_takes_too_long(
         leave.set()
         after = studio.submit_load()
         studio.wait(after.id, 30)
+        again = studio.submit_load()
+        studio.wait(again.id, 30)
+        assert freed
         assert studio.jobs() == []
         assert not settings.jobs_folder.exists()
     finally:

@@ -9,6 +9,9 @@ import pytest
 
 from perfusion_core.errors import TrainingError
 from perfusion_core.model.families.description import Family
+from perfusion_core.model.families.pixart import PIXART
+from perfusion_core.model.families.sana import SANA, SANA_SPRINT
+from perfusion_core.model.families.sdxl import SDXL
 from perfusion_core.model.families.stable_diffusion import STABLE_DIFFUSION
 from perfusion_core.model.few_steps import FewSteps
 from perfusion_core.training.recipe import TEMPLATES, VALIDATION_PROMPTS, Recipe
@@ -172,3 +175,25 @@ def test_every_template_and_prompt_takes_the_concept_once() -> None:
     for line in (*TEMPLATES, *VALIDATION_PROMPTS):
         assert line.count("{}") == 1
     assert len(set(TEMPLATES)) == len(TEMPLATES)
+
+
+@pytest.mark.parametrize("family", [SDXL, PIXART, SANA, SANA_SPRINT], ids=lambda family: family.name)
+def test_every_family_has_presets_by_memory_that_see_sixteen_examples(family: Family) -> None:
+    facts = Facts(text_width=1152, image_size=1024, family=family)
+    found = [Recipe.preset(facts, memory) for memory in (0.1, 1.5, 2, 4, 8, 16, 32, 80)]
+    assert all(recipe.batch_size * recipe.accumulation == 16 for recipe in [*found, Recipe.preset(facts)])
+    assert all(recipe.resolution == 1024 for recipe in found)
+    assert (found[0].batch_size, found[0].gradient_checkpointing) == (1, True)
+    assert not found[-1].gradient_checkpointing
+    fast = [(not recipe.gradient_checkpointing, recipe.batch_size) for recipe in found]
+    assert fast == sorted(fast)
+    # A step in full precision keeps twice as much.
+    assert Recipe.preset(facts, 8.0, full_precision=True).gradient_checkpointing
+
+
+def test_sdxl_is_taught_at_1024_pixels_beside_its_weights_on_a_card_of_12_gb() -> None:
+    """Weights: denoiser 4.78, text encoders in float32 3.05, autoencoder in float32 0.31 GiB; computed."""
+    left = 12e9 / 2**30 - 4.78 - 3.05 - 0.31
+    recipe = Recipe.preset(Facts(text_width=2048, image_size=1024, family=SDXL), left)
+    assert recipe.gradient_checkpointing
+    assert recipe.batch_size * SDXL.kept[1] * 1.4 + 0.45 + 1.0 <= left

@@ -97,6 +97,8 @@ def main() -> None:
     parser.add_argument("--save", type=float, default=20, help="seconds between writes of the average")
     mix_options(parser)
     options = parser.parse_args()
+    if options.renderers >= options.blocks:
+        raise SystemExit("Each renderer replaces a block: --blocks must be more than --renderers.")
     work, device = open_stage(options)
     out: Path = options.out or work / "parts"
     torch.backends.cudnn.benchmark = True
@@ -111,7 +113,7 @@ def main() -> None:
         log(f"goes on from step {trainee.step}")
     pool, shares = Pool(options.blocks, options.block, device), signal_shares(device)
     network = torch.compile(trainee.network) if options.compile else trainee.network
-    pace = Pace(0, options.minutes, options.rate, options.cooldown, warmup=trainee.step + 100)
+    pace, begun = Pace(0, options.minutes, options.rate, options.cooldown, warmup=100), trainee.step
     rest = (options.seed, pace.since + options.early * options.minutes * 60, options.render)
     context, steps, number = mp.get_context("spawn"), torch.full((1,), -1).share_memory_(), first
     stop, workers = context.Event(), []
@@ -138,7 +140,7 @@ def main() -> None:
         rng = step_rng(options.seed, STAGE, trainee.step)
         clean, states, weights = feed.batch(pool.draw(rng, options.batch), rng)
         loss = diffusion_loss(network, clean, states, weights, shares, rng)
-        trainee.learn(loss, pace.rate(trainee.step))
+        trainee.learn(loss, pace.rate(trainee.step - begun))  # a fresh optimiser warms up too
         losses.append(loss.detach())
         steps[0] = trainee.step
         seen += options.batch

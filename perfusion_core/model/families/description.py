@@ -104,7 +104,8 @@ class Family:
     small_sampling      the same for bases that make no images above 256 pixels, where it differs
     schedulers          those that can be asked for by name, beside its own; None: all of the usual ones
     teaching            settings of a recipe that differ from Stable Diffusion's
-    activations_known   whether the memory of a training step was measured, so that a preset can be fitted
+    kept                GiB that one example of a training step keeps for its backward pass, at 1024 pixels in
+                        half precision, as it is and with gradient checkpointing; None where it was measured
     captions            how many captions the statistics are taken from; None for all
     concept_format      the format of its concept files
     guidance_in_denoiser  whether the denoiser is told how much guidance, instead of being run twice
@@ -130,7 +131,7 @@ class Family:
     small_sampling: tuple[str, int, float] | None = None
     schedulers: Mapping[str, Scheduler] | None = None
     teaching: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    activations_known: bool = False
+    kept: tuple[float, float] | None = None
     captions: int | None = None
     concept_format: int = 2
     guidance_in_denoiser: bool = False

@@ -122,6 +122,11 @@ class JobStore:
                 remove_folder(folder)
                 raise
 
+    def is_passing(self, job_id: str) -> bool:
+        """Whether a job is in memory only."""
+        with self._lock:
+            return job_id in self._passing
+
     def save(self, job: Job) -> Job:
         """Write a changed job to the disk, and only then take the change over. Raises `PerfusionError`."""
         with self._lock:

@@ -176,11 +176,14 @@ class Worker:
     def _work(self) -> None:
         while (taken := self._take()) is not None:
             job, current = taken
+            # A slider waits for the next picture, and this one loaded nothing: collecting only delays it.
+            live = job.kind == "generate" and self.store.is_passing(job.id)
             try:
                 self._run(job, current)
             except BaseException:  # the thread must outlive anything that one job does
                 sys.stderr.write(traceback.format_exc())
-            _free_memory()
+            if not live:
+                _free_memory()
 
     def _take(self) -> tuple[Job, _Current] | None:
         """The next job, now running; None when the thread is to end."""

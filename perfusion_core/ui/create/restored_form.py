@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from perfusion_core.edit.choices import DEFAULT_REMOVAL, Lock, Removal
+from perfusion_core.model.schedulers import OWN
 from perfusion_core.sampling.operating_points import bias_to_slider, default_bias
 from perfusion_core.sampling.png import ImageRecipe
 from perfusion_core.sampling.request import LARGEST_SEED, LONGEST_PROMPT, SIDES
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 # The form has no choice of removal or temperature: it takes this removal and each concept's own temperature.
 FORM_REMOVAL: Removal = DEFAULT_REMOVAL
 SPOKEN = {"steps": "Steps", "guidance": "Guidance", "width": "Width", "height": "Height"}
+NO_GUIDANCE = 1.0
 MOST = {"steps": MOST_STEPS, "guidance": MOST_GUIDANCE, "width": SIDES[1], "height": SIDES[1]}
 
 
@@ -68,7 +70,8 @@ def form_values(recipe: ImageRecipe | ForeignRecipe) -> dict[str, Any]:
         "seed": str(recipe.seed or 0),
         "count": 1,
         "steps": recipe.steps or 0,
-        "guidance": recipe.guidance or 0.0,
+        # 0 in the form is the base's own; an image without any was made with 0 to 1, which are the same.
+        "guidance": 0.0 if recipe.guidance is None else recipe.guidance or NO_GUIDANCE,
         "width": recipe.width or 0,
         "height": recipe.height or 0,
         "scheduler": scheduler if scheduler in SCHEDULERS.values() else "",
@@ -88,7 +91,7 @@ def _out_of_bounds(recipe: ImageRecipe | ForeignRecipe, values: dict[str, Any]) 
         lost.append(f"Seed: {values['seed'][:40]} in the image; Create takes 0 to {LARGEST_SEED}.")
         values["seed"] = "0"
     named = getattr(recipe, "scheduler", "") or getattr(recipe, "sampler", "")
-    if named and not values["scheduler"]:
+    if named and named != OWN and not values["scheduler"]:
         lost.append(f"Scheduler: “{named}” in the image; Create takes the base model's own.")
     return lost
 

@@ -14,20 +14,7 @@ from tools.pocket.things import ARTS, kinds
 from tools.pocket.training import Pace
 
 TINY = {"block_out_channels": (16, 16, 16), "layers_per_block": 1}
-SHORT = (
-    "--minutes",
-    "0.02",
-    "--batch",
-    "4",
-    "--block",
-    "8",
-    "--blocks",
-    "2",
-    "--render",
-    "4",
-    "--save",
-    "0.2",
-)
+SHORT = ("--batch=4", "--block=8", "--blocks=2", "--render=4", "--save=0.2")
 
 
 @pytest.fixture
@@ -149,3 +136,9 @@ def test_parts_are_split_below_the_limit_and_a_missing_one_is_told(
     files[1].unlink()
     with pytest.raises(ValueError, match="not one whole"):
         parts.read(tmp_path, "unet")
+
+
+def test_renderers_must_leave_blocks_to_learn_from(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SystemExit, match="--blocks must be more than --renderers"):
+        _run(monkeypatch, train_live, folder, *SHORT, "--renderers", "2")
+    assert not (folder / "checkpoints").exists()

@@ -111,6 +111,19 @@ def test_what_the_form_cannot_give_back_is_said(
     assert form.values[field] == value  # a form that can be sent
 
 
+@pytest.mark.parametrize("guidance", [0.0, 1.0])
+def test_an_image_without_guidance_is_asked_for_without_it(studio: Studio, guidance: float) -> None:
+    # 0 in the form leaves it to the base, which may want 7.5; up to 1 there is none
+    assert asked(restored_form(recipe(studio, guidance=guidance), studio)).guidance == 1.0
+
+
+def test_schedulers_of_few_steps_and_a_bases_own_come_back(studio: Studio) -> None:
+    assert asked(restored_form(recipe(studio, scheduler="lcm"), studio)).scheduler == "lcm"
+    own = restored_form(recipe(studio, scheduler="own"), studio)
+    assert own.lost == []
+    assert asked(own).scheduler is None
+
+
 def test_a_concept_that_is_gone_is_named(studio: Studio) -> None:
     made = recipe(studio)
     studio.library.delete("biscuit")
