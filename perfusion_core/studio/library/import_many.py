@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfusion_core.concept import load_concept
-from perfusion_core.concept_name import require_distinct
 from perfusion_core.container import shown
 from perfusion_core.errors import LibraryError, PerfusionError
 from perfusion_core.files import explained, is_folder
@@ -123,9 +122,9 @@ def import_many(
 ) -> ImportSummary:
     """Import concept files; one that cannot be taken does not keep the others out.
 
-    A concept whose name is taken gets a number. In messages, files are named as they lie below `root`. `tell`
-    hears how many of how many files are done. Raises nothing but what `tell` raises: where the disk fails,
-    the summary says so.
+    A concept whose name is taken, or looks like one that is, gets a number. In messages, files are named as
+    they lie below `root`. `tell` hears how many of how many files are done. Raises nothing but what `tell`
+    raises: where the disk fails, the summary says so.
     """
     summary = ImportSummary()
     for start in range(0, len(paths), _AT_A_TIME):
@@ -165,7 +164,6 @@ class _Shelf:
                 summary.known.append(f"{said} is here already as <{here}>.")
                 return
             name = free_name(concept.name, self._names)
-            require_distinct(name, self._names)
             named = concept if name == concept.name else concept.with_metadata(name=name)
             fill = filling(named, from_embedded(named.metadata.thumbnail))
         except PerfusionError as error:
@@ -177,7 +175,13 @@ class _Shelf:
         self._new[named.content_hash] = name
         summary.names.append(name)
         if name != concept.name:
-            summary.renamed.append(f"{said} is <{name}> here: there was a <{concept.name}> already.")
+            here = concept.name in self._names
+            why = (
+                f"there was a <{concept.name}> already"
+                if here
+                else f"another name looks like <{concept.name}>"
+            )
+            summary.renamed.append(f"{said} is <{name}> here: {why}.")
 
     def _find(self, concept: Concept) -> str | None:
         """The name under which this very concept is here."""

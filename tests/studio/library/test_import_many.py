@@ -111,16 +111,17 @@ def test_refused_files_are_named_with_their_reason_and_the_others_come_in(
     assert odd.startswith("“odd.safetensors” was refused: ")
 
 
-def test_a_name_that_looks_like_another_is_refused(
+def test_a_name_that_looks_like_another_gets_a_number_as_well(
     library: Library, results: Path, make: Callable[..., Concept]
 ) -> None:
     cyrillic = "\u0440\u0435\u0445"  # looks like pex
     library.add(make("pex", 7))
     save_concept(make(cyrillic, 6), results / "other.safetensors")
     summary = import_many(library, concept_files(results), results)
-    assert summary.headline() == "3 concepts imported, 1 refused."
-    assert "looks like <pex>" in summary.refused[0]
-    assert summary.refused[0].startswith("“other.safetensors”")
+    assert summary.headline() == "4 concepts imported."
+    assert names(library) == ["mug", "pex", "rex", "teapot", f"{cyrillic}-2"]
+    expected = f"“other.safetensors” is <{cyrillic}-2> here: another name looks like <{cyrillic}>."
+    assert summary.lines() == [expected]
 
 
 @pytest.mark.parametrize("fits", [0, 1, 2])
