@@ -15,7 +15,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -75,12 +75,13 @@ class Concept:
     """What training yields. D is the text width, O a layer's output width; tensors become float32 on the CPU.
 
     target_input (D,)         where the concept lives among text encodings
-    embedding (D,)            the placeholder's word embedding
+    embedding (E,)            the placeholder's word embedding in the first text encoder; E is D in format 1
     values                    path of an attention module in the denoiser -> (O,), what its value projection
                               must emit for the concept
     keys                      the same for the key projections if they were trained, else None: then they are
                               locked to
     superclass_encoding (D,)  the encoding of the superclass word in the concept's place; else None
+    further_embeddings        name of each further text encoder that `metadata.encoders` names -> (E_k,)
 
     Raises ConceptError on shapes that do not fit, NaN, infinite or absurdly large numbers, and when both or
     neither of the last two are given.
@@ -92,14 +93,15 @@ class Concept:
     superclass_encoding: Tensor | None
     values: Mapping[str, Tensor]
     keys: Mapping[str, Tensor] | None = None
+    further_embeddings: Mapping[str, Tensor] = field(default_factory=dict[str, "Tensor"])
 
     def __post_init__(self) -> None:
-        for field in ("target_input", "embedding", "superclass_encoding"):
-            object.__setattr__(self, field, _kept(getattr(self, field)))
-        for field in ("values", "keys"):
-            layers = getattr(self, field)
-            if layers is not None:
-                object.__setattr__(self, field, {path: _kept(layers[path]) for path in sorted(layers)})
+        for name in ("target_input", "embedding", "superclass_encoding"):
+            object.__setattr__(self, name, _kept(getattr(self, name)))
+        for name in ("values", "keys", "further_embeddings"):
+            tensors = getattr(self, name)
+            if tensors is not None:
+                object.__setattr__(self, name, {path: _kept(tensors[path]) for path in sorted(tensors)})
         _require_sound(self)
 
     @property
@@ -109,6 +111,11 @@ class Concept:
     @property
     def superclass(self) -> str:
         return self.metadata.superclass
+
+    @property
+    def embeddings(self) -> Mapping[str, Tensor]:
+        """The placeholder's word embedding in every text encoder, by its name in the pipeline."""
+        return {"text_encoder": self.embedding, **self.further_embeddings}
 
     @property
     def placeholder(self) -> str:
@@ -198,7 +205,15 @@ def _decode(content: bytes) -> Concept:
         superclass_encoding=tensors.get("superclass_encoding"),
         values=rows[0],
         keys=rows[1] if len(rows) == 2 else None,
+        further_embeddings={
+            part: tensors[_tensor_of(part)] for part in metadata.encoders if part != "text_encoder"
+        },
     )
+
+
+def _tensor_of(encoder: str) -> str:
+    """What the file calls the embedding in a text encoder: "embedding_2" for "text_encoder_2"."""
+    return encoder.replace("text_encoder", "embedding")
 
 
 def _described(header: Header) -> tuple[ConceptMetadata, dict[str, int]]:
@@ -208,7 +223,7 @@ def _described(header: Header) -> tuple[ConceptMetadata, dict[str, int]]:
     metadata, layers = parse_description(parse_json(header.text[_TEXT_KEY]))
     if len({entry.dtype for entry in header.tensors.values()}) > 1:
         raise ContainerError("its tensors are of different types")
-    _require_tensor_set({name: entry.shape for name, entry in header.tensors.items()}, layers)
+    _require_tensor_set({name: entry.shape for name, entry in header.tensors.items()}, layers, metadata)
     return metadata, layers
 
 
@@ -217,7 +232,7 @@ def _arrays(concept: Concept) -> dict[str, FloatArray]:
     rows = [concept.values] if concept.keys is None else [concept.values, concept.keys]
     arrays: dict[str, FloatArray] = {
         "target_input": concept.target_input.numpy(),
-        "embedding": concept.embedding.numpy(),
+        **{_tensor_of(part): embedding.numpy() for part, embedding in concept.embeddings.items()},
         "layers": np.stack([np.concatenate([value.numpy() for value in row.values()]) for row in rows]),
     }
     if concept.superclass_encoding is not None:
@@ -235,11 +250,12 @@ def _require_sound(concept: Concept) -> None:
     if any(len(shape) != 1 or shape[0] == 0 for shape in layers[0].values()):
         raise ContainerError("the targets of its layers are not vectors")
     widths = {path: shape[0] for path, shape in layers[0].items()}
-    vectors = {"target_input": concept.target_input, "embedding": concept.embedding}
+    embeddings = {_tensor_of(part): embedding for part, embedding in concept.embeddings.items()}
+    vectors = {"target_input": concept.target_input, **embeddings}
     if concept.superclass_encoding is not None:
         vectors["superclass_encoding"] = concept.superclass_encoding
     shapes = {name: tuple(vector.shape) for name, vector in vectors.items()}
-    _require_tensor_set({**shapes, "layers": (len(rows), sum(widths.values()))}, widths)
+    _require_tensor_set({**shapes, "layers": (len(rows), sum(widths.values()))}, widths, concept.metadata)
     for name, vector in vectors.items():
         _require_plausible(name, vector)
     for row in rows:
@@ -257,20 +273,21 @@ def _require_plausible(name: str, vector: Tensor) -> None:
         raise ContainerError(f"its {name} holds absurdly large numbers")
 
 
-def _require_tensor_set(shapes: Mapping[str, tuple[int, ...]], layers: Mapping[str, int]) -> None:
-    vectors = {"target_input", "embedding"}
+def _require_tensor_set(
+    shapes: Mapping[str, tuple[int, ...]], layers: Mapping[str, int], metadata: ConceptMetadata
+) -> None:
+    encodings = {"target_input"}
+    embeddings = {_tensor_of(part) for part in metadata.encoders} or {"embedding"}
     table = shapes.get("layers", ())
     if len(table) != 2 or table[0] not in (1, 2) or table[1] != sum(layers.values()):
         raise ContainerError("its layer table does not fit the layers it names")
     if table[0] == 1:
-        vectors.add("superclass_encoding")
-    if set(shapes) != vectors | {"layers"}:
+        encodings.add("superclass_encoding")
+    if set(shapes) != encodings | embeddings | {"layers"}:
         raise ContainerError("it does not hold exactly the tensors of a concept")
-    if (
-        len({shapes[name] for name in vectors}) != 1
-        or len(shapes["embedding"]) != 1
-        or 0 in shapes["embedding"]
-    ):
+    alike = encodings | embeddings if metadata.format_version == 1 else encodings
+    vectors = [shapes[name] for name in encodings | embeddings]
+    if len({shapes[name] for name in alike}) != 1 or any(len(one) != 1 or 0 in one for one in vectors):
         raise ContainerError("its text vectors are not of one width")
 
 

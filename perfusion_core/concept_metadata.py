@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from perfusion_core.concept_name import validate_name
 from perfusion_core.container import ContainerError, shown
@@ -17,7 +17,7 @@ from perfusion_core.printable import is_showable
 from perfusion_core.recipe_rules import settings_problem
 from perfusion_core.webp_header import webp_size
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # the newest that is read; 1 is written where it says everything
 LARGEST_THUMBNAIL_SIDE = 1024  # pixels
 _MAX_THUMBNAIL_CHARACTERS = 24_000
 _MAX_LAYERS, _MAX_LAYER_WIDTH = 512, 65_536
@@ -76,21 +76,32 @@ _Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 _Setting = Annotated[_Line, Field(max_length=500)] | _Whole | float | bool
 _Thumbnail = Annotated[str, Field(max_length=_MAX_THUMBNAIL_CHARACTERS), AfterValidator(_webp)]
 _Score = Annotated[float, Field(ge=-1e6, le=1e6)]
+_Family = Annotated[str, Field(pattern=r"^[a-z0-9]{1,20}(-[a-z0-9]{1,20}){0,3}$")]
 _Bias = Annotated[float, Field(ge=-1.0, le=3.0)]
+_EncoderPart = Literal["text_encoder", "text_encoder_2", "text_encoder_3"]
 
 
 class ConceptMetadata(BaseModel):
-    """Facts about a concept. Unknown fields are refused, since they may change the mathematics."""
+    """Facts about a concept. Unknown fields are refused, since they may change the mathematics.
+
+    Format 1 is Stable Diffusion's: one text encoder, whose words are as wide as its encodings. Format 2 says
+    of which `family` the base is and names its text `encoders` with the fingerprint of each; the concept has
+    an embedding in every one.
+    """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[1, 2] = 1
     name: Annotated[str, AfterValidator(_canonical_name)]
     superclass: Annotated[_Line, Field(max_length=60), AfterValidator(_superclass)]
     base: _Label
     base_fingerprint: _Label
     covariance_fingerprint: _Label
-    prediction_type: Literal["epsilon", "v_prediction", "sample"] | None = None
+    family: _Family = "stable-diffusion"
+    encoders: Annotated[dict[_EncoderPart, _Label], Field(max_length=3)] = Field(
+        default_factory=dict[_EncoderPart, str]
+    )
+    prediction_type: Literal["epsilon", "v_prediction", "sample", "flow_prediction"] | None = None
     recipe: Annotated[dict[_Key, _Setting], Field(max_length=64), AfterValidator(_teachable)]
     scores: Annotated[dict[_Key, _Score], Field(max_length=32)]
     bias: dict[Literal["local", "global"], _Bias]
@@ -101,6 +112,15 @@ class ConceptMetadata(BaseModel):
     created_by: _Label
     notes: Annotated[_Text, Field(max_length=2000)] = ""
     thumbnail: _Thumbnail | None = None
+
+    @model_validator(mode="after")
+    def _said_by_its_format(self) -> ConceptMetadata:
+        two = bool(self.encoders) or self.family != "stable-diffusion"
+        if self.format_version == 1 and (two or self.prediction_type == "flow_prediction"):
+            raise ValueError("format 1 knows one family and one text encoder")
+        if self.format_version > 1 and "text_encoder" not in self.encoders:
+            raise ValueError("it does not name its text encoders")
+        return self
 
     def __init__(self, /, **fields: Any) -> None:
         try:

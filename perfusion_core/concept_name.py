@@ -104,17 +104,17 @@ def validate_name(text: str) -> str:
 
 def require_distinct(name: str, others: Iterable[str]) -> None:
     """Raise ConceptError when `name` looks like another name in `others`. All are canonical."""
-    looks = _looks(name)
     for other in others:
-        if other != name and _looks(other) == looks:
+        if other != name and looks(other) == looks(name):
             raise ConceptError(
                 f"The name {shown(name)} looks like <{other}>, which is here already, but is written with "
                 "other letters. Choose another name."
             )
 
 
-def _looks(name: str) -> str:
-    return name.translate(_LOOKS)
+def looks(name: str) -> str:
+    """The same for names that look alike, in any case."""
+    return name.casefold().translate(_LOOKS)
 
 
 def _scripts(name: str) -> set[str]:

@@ -37,6 +37,10 @@ class LibraryError(PerfusionError):
     """The library cannot do that with what it holds."""
 
 
+class NameTakenError(LibraryError):
+    """Another concept has the name, or one that looks like it."""
+
+
 def first_line(error: BaseException) -> str:
     """What a library's error says, short enough to stand inside a sentence of ours."""
     lines = str(error).strip().splitlines()

@@ -11,9 +11,10 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import re
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,11 +30,10 @@ from perfusion_core.studio.jobs.store import JobStore
 from perfusion_core.studio.jobs.worker import JobContext, Worker
 from perfusion_core.studio.library.entry import scan
 from perfusion_core.studio.library.library import Library
-from perfusion_core.studio.teaching.run import TeachRequest, begin_teaching, teach
-from tests.quick_recipe import QUICK
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS)
 PATIENCE = 60.0  # seconds a job may take before it counts as stuck
+_NUMBERS = re.compile(r"[0-9a-f]{12,16}|[0-9]+")
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 Scenario = Callable[[Path], None]
@@ -70,12 +70,15 @@ class FaultyDisk:
 
     def __init__(self, fails: int | None = None, number: int = errno.EIO) -> None:
         self.calls = 0
+        self.kinds: list[str] = []  # of each call: its name and the file, without numbers
         self.failed = ""
         self._fails = fails
         self._number = number
+        self._path = ""  # the file opened last, which is the one that is written and synced
 
     def call(self, name: str) -> None:
         self.calls += 1
+        self.kinds.append(f"{name} {_NUMBERS.sub('#', '/'.join(Path(self._path).parts[-3:]))}")
         if self.calls == self._fails:
             self.failed = name
             raise OSError(self._number, os.strerror(self._number))
@@ -86,12 +89,15 @@ class FaultyDisk:
 
         def plain(name: str) -> Callable[..., Any]:
             def call(*arguments: Any, **options: Any) -> Any:
+                if name != "fsync":
+                    self._path = str(arguments[-1] if name == "replace" else arguments[0])
                 self.call(name)
                 return real[name](*arguments, **options)
 
             return call
 
         def open_(path: Any, flags: int, *arguments: Any, **options: Any) -> int:
+            self._path = str(path)
             if flags & _WRITING:
                 self.call("open")
             return real["open"](path, flags, *arguments, **options)
@@ -117,13 +123,15 @@ class Counts:
         return f"{self.scenario}: {self.faults.total()} faults in {self.calls} calls ({kinds}); nothing lost"
 
 
-def sweep(name: str, scenario: Scenario, every: int = 1) -> Counts:
-    """Run `scenario` with each `every`-th of its calls failing."""
+def sweep(name: str, scenario: Scenario, every: int = 1, *, by_kind: bool = False) -> Counts:
+    """Run `scenario` with each `every`-th of its calls failing; `by_kind`: of the first and the last of each
+    kind of call.
+    """
     with tempfile.TemporaryDirectory() as folder, FaultyDisk().mounted() as whole:
         scenario(Path(folder))
     counts = Counts(name, whole.calls)
     errors = itertools.cycle(ERRORS)
-    for fails in range(1, whole.calls + 1, every):
+    for fails in (_ends(whole.kinds) if by_kind else range(1, whole.calls + 1))[::every]:
         with tempfile.TemporaryDirectory() as folder:
             with FaultyDisk(fails, next(errors)).mounted() as disk:
                 scenario(Path(folder))
@@ -131,7 +139,14 @@ def sweep(name: str, scenario: Scenario, every: int = 1) -> Counts:
     return counts
 
 
-def _again(action: Callable[[], Any], unchanged: Callable[[], None] = lambda: None) -> Any:
+def _ends(kinds: Sequence[str]) -> list[int]:
+    """The numbers, from 1, of the first and the last call of each kind."""
+    first = {kind: k for k, kind in reversed([*enumerate(kinds, start=1)])}
+    last = {kind: k for k, kind in enumerate(kinds, start=1)}
+    return sorted({*first.values(), *last.values()})
+
+
+def again(action: Callable[[], Any], unchanged: Callable[[], None] = lambda: None) -> Any:
     """Do something; when it is refused, see that nothing was changed, and do it once more."""
     try:
         return action()
@@ -147,7 +162,7 @@ def library_scenario(make: Callable[..., Concept]) -> Scenario:
         library = Library(folder / "home")
         image = Image.new("RGB", (64, 64), "red")
         gift = folder / "gift.safetensors"
-        _again(lambda: save_concept(make("gift", 3), gift))
+        again(lambda: save_concept(make("gift", 3), gift))
 
         def listing() -> set[tuple[str, str]]:
             assert library.damaged() == []
@@ -170,14 +185,14 @@ def library_scenario(make: Callable[..., Concept]) -> Scenario:
                 done[0] = True
                 action()
 
-            _again(once, unchanged)
+            again(once, unchanged)
             assert listing() == after
 
         one, two, new = make("biscuit", 0), make("mug", 1), make("mug", 2)
         a, b, c = one.content_hash, two.content_hash, new.content_hash
         g = make("gift", 3).content_hash
         change(lambda: library.add(one, thumbnail=image), {("biscuit", a)})
-        run = _again(lambda: library.begin(lambda home: None))
+        run = again(lambda: library.begin(lambda home: None))
         change(lambda: library.add(two, thumbnail=image, folder=run), {("biscuit", a), ("mug", b)})
         change(lambda: library.rename("biscuit", "keks"), {("keks", a), ("mug", b)})
         kept = {("keks", a), ("mug", b)}
@@ -190,7 +205,7 @@ def library_scenario(make: Callable[..., Concept]) -> Scenario:
         change(lambda: library.restore(copy), {("keks", a), ("mug", c), ("copy", a)})
         everything = {("keks", a), ("mug", c), ("copy", a), ("gift", g)}
         change(lambda: library.import_file(gift), everything)
-        _again(lambda: library.export("keks", folder / "out.safetensors", overwrite=True))
+        again(lambda: library.export("keks", folder / "out.safetensors", overwrite=True))
         entry = library.get("keks")
         assert (entry.metadata.notes, entry.metadata.bias["local"]) == ("notes", 0.7)
         assert b in {found.load().content_hash for found, _ in scan(library.trash) if found is not None}
@@ -205,7 +220,7 @@ def jobs_scenario(folder: Path) -> None:
     def left_running() -> str:
         return store.save(store.new("teach", "left", {}).changed(state="running")).id
 
-    left = _again(left_running)
+    left = again(left_running)
 
     def handler(context: JobContext) -> dict[str, Any]:
         for step in range(2):
@@ -218,33 +233,15 @@ def jobs_scenario(folder: Path) -> None:
     no_garbage.start()
     try:
         assert store.get(left).state == "interrupted"
-        jobs = [_again(lambda k=k: worker.submit("generate", f"job {k}", {})) for k in range(3)]
-        jobs.append(_again(lambda: worker.resume(left)))
+        jobs = [again(lambda k=k: worker.submit("generate", f"job {k}", {})) for k in range(3)]
+        jobs.append(again(lambda: worker.resume(left)))
         for job in jobs:
             done = worker.wait(job.id, PATIENCE)
             assert (done.state, done.result) == ("done", {"made": done.title}), done
-        last = _again(lambda: worker.submit("generate", "last", {}))
+        last = again(lambda: worker.submit("generate", "last", {}))
         assert worker.wait(last.id, PATIENCE).state == "done"
     finally:
         worker.close()
         no_garbage.stop()
     kept = {job.id: job.state for job in JobStore(store.root).all()}
     assert {kept.get(job.id) for job in (*jobs, last)} == {"done"}, kept
-
-
-def run_scenario(loaded: Any, photo: Path, expected: list[str]) -> Scenario:
-    """A whole teaching, resumed after a refusal, to the same concept. `expected` is filled by the first."""
-
-    def scenario(folder: Path) -> None:
-        library = Library(folder / "home")
-        asked = TeachRequest([photo], "rex", "dog", settings=QUICK)
-        run = _again(lambda: begin_teaching(library, asked))
-        taught = _again(lambda: teach(library, loaded, run))
-        assert taught.entry is not None
-        found = taught.entry.load().content_hash
-        expected[:] = expected or [found]
-        assert found == expected[0]
-        assert library.damaged() == library.unfinished() == []
-        assert [entry.name for entry in library.entries()] == ["rex"]
-
-    return scenario

@@ -24,9 +24,11 @@ def random_concept(
     """A concept near its superclass: its input is where its own word lands in “a photo of a <name>”."""
     generator = torch.Generator().manual_seed(seed)
     encoder = PromptEncoder(model)
-    word = encoder.superclass_embedding(superclass)
-    embedding = word + word.std() * torch.randn(word.shape, generator=generator)
-    words = _Words(embedding, superclass)
+    embeddings = {
+        part: word + word.std() * torch.randn(word.shape, generator=generator)
+        for part, word in encoder.superclass_embeddings(superclass).items()
+    }
+    words = _Words(embeddings, superclass)
     found = encoder.encode([f"a photo of a <{name}>"], {name: words})
     position = found.positions[0][name][0]
     widths = model.description.output_widths
@@ -48,14 +50,16 @@ def random_concept(
         "token_similarity": 1.0,
         "created_at": "2026-01-01T00:00:00+00:00",
         "created_by": "a test",
+        **model.family.concept_facts(model.encoder_fingerprints),
     }
     return Concept(
         metadata=ConceptMetadata(**{**facts, **metadata}),
         target_input=found.encoding[0, position],
-        embedding=embedding,
+        embedding=embeddings.pop("text_encoder"),
         superclass_encoding=None if trained_keys else found.superclass_encoding[0, position],
         values=outputs(),
         keys=outputs() if trained_keys else None,
+        further_embeddings=embeddings,
     )
 
 
@@ -67,6 +71,6 @@ def random_inverse_covariance(width: int, seed: int = 0) -> torch.Tensor:
 
 
 class _Words:
-    def __init__(self, embedding: torch.Tensor, superclass: str) -> None:
-        self.embedding = embedding
+    def __init__(self, embeddings: dict[str, torch.Tensor], superclass: str) -> None:
+        self.embeddings = dict(embeddings)
         self.superclass = superclass

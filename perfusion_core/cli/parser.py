@@ -151,8 +151,8 @@ def _add_grid(
 def _add_sampling(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--seed", type=int, help="of the first image (default: drawn at random, and shown)")
     verb.add_argument("--negative", default="", metavar="PROMPT", help="what the image should not show")
-    verb.add_argument("--steps", type=int)
-    verb.add_argument("--guidance", type=float)
+    verb.add_argument("--steps", type=int, help="denoising steps (default: by base; few for Turbo, LCM …)")
+    verb.add_argument("--guidance", type=float, help="(default: by base; off for Turbo and Lightning)")
     verb.add_argument("--size", metavar="WIDTHxHEIGHT")
     verb.add_argument("--scheduler", choices=SCHEDULER_NAMES)
     verb.add_argument("--lock", choices=LOCKS, default="local")

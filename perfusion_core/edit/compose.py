@@ -12,6 +12,10 @@ Cholesky + QR route without needing either. Row j is divided by G_jj, so the rig
 The second removes the component in the span of the concepts that are *open*, smoothly: with all gates open it
 is the first, with one concept it is gate·sim, and a concept whose gate is closed drops out of the system
 altogether, so loading a concept that a prompt does not use changes nothing.
+
+Both are ridge regressions of e on the i*_j, with the penalty G_jj (1/gate_j − 1) on c_j, 0 under "paper". So
+what they remove is defined for linearly dependent i* too, as of two concepts that share one, and only c is
+not. There, gates count as at most 1 − RIDGE in the system.
 Glossary of symbols: see ``gate.py``.
 """
 
@@ -27,8 +31,10 @@ from perfusion_core.edit.choices import Removal
 from perfusion_core.edit.gate import gate, probe
 from perfusion_core.errors import ConceptError
 
-# Below this, the removal coefficients are amplified a hundredfold and dominate the image.
+# Least eigenvalue of the correlation of the i*: below it similarities no longer tell concepts apart.
 SMALLEST_SEPARATION = 0.01
+# Relative error, at most, of what is removed for linearly dependent i*; keeps their system solvable.
+RIDGE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,8 @@ def coefficients(
     (n,) or (B, n), known (B, T, n) -> two of (B, T, n). ``names`` only serve the message.
     ``known`` (ours, not the paper's) holds similarities to set gates by where they need no measuring: 1 at a
     concept's own placeholder, 0 at another concept's; NaN elsewhere.
-    Raises ConceptError when two concepts share (nearly) one i*, so that they cannot be told apart.
+    Raises ConceptError when two concepts share (nearly) one i* and a token has to be measured for both, so
+    that they cannot be told apart.
     """
     similarities = encoding @ probe(i_stars, inverse_covariance).mT  # (B, T, n)
     judged = similarities if known is None else torch.where(known.isnan(), similarities, known)
@@ -67,13 +74,18 @@ def coefficients(
     count = i_stars.shape[0]
     if count == 1:
         return EditCoefficients(opening, similarities if removal == "paper" else opening * similarities)
-    overlap = _overlap(i_stars, inverse_covariance, names)  # (n, n): R
+    correlation, overlap = _correlation(i_stars, inverse_covariance)
+    most = 1.0
+    if not _separate(correlation):
+        _require_told_apart(correlation, known, names)
+        most = 1 - RIDGE
     identity = torch.eye(count, dtype=overlap.dtype, device=overlap.device)
     if removal == "paper":
-        return EditCoefficients(opening, torch.linalg.solve(identity + overlap, similarities.mT).mT)
-    system = identity + overlap * opening.unsqueeze(-2)  # (B, T, n, n)
+        return EditCoefficients(opening, torch.linalg.solve(identity + most * overlap, similarities.mT).mT)
+    weights = opening.clamp(max=most)
+    system = identity + overlap * weights.unsqueeze(-2)  # (B, T, n, n)
     solved = torch.linalg.solve(system, similarities.unsqueeze(-1)).squeeze(-1)
-    return EditCoefficients(opening, opening * solved)
+    return EditCoefficients(opening, weights * solved)
 
 
 def apply_edit(
@@ -83,7 +95,8 @@ def apply_edit(
 
     Computed in the coefficients' precision, returned in that of W e.
 
-    Shape: projected (B, T, O), o_stars (n, O), projected_i_stars (n, O) = W i*_j -> (B, T, O).
+    Shape: projected (B, T, O), o_stars (n, O), projected_i_stars (n, O) = W i*_j -> (B, T, O). The last two
+    are (B, n, O) where each row has concepts of its own.
     """
     gates, removal = coefficients.gates, coefficients.removal
     change = gates @ o_stars.to(gates.dtype) - removal @ projected_i_stars.to(gates.dtype)
@@ -95,24 +108,35 @@ def _over_tokens(setting: Tensor) -> Tensor:
     return setting if setting.ndim < 2 else setting.unsqueeze(-2)
 
 
-def _overlap(i_stars: Tensor, inverse_covariance: Tensor, names: Sequence[str]) -> Tensor:
+def _correlation(i_stars: Tensor, inverse_covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """G scaled to ones on its diagonal, and R. Shape: (n, n) each."""
     gram = i_stars @ inverse_covariance @ i_stars.mT
     energy = gram.diagonal()
-    with torch.no_grad():
-        scale = energy.rsqrt()
-        _require_separate(scale.unsqueeze(1) * gram * scale, names)
-    return gram / energy.unsqueeze(1) - torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    scale = energy.detach().rsqrt()
+    correlation = scale.unsqueeze(1) * gram.detach() * scale
+    identity = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    return correlation, gram / energy.unsqueeze(1) - identity
 
 
-def _require_separate(correlation: Tensor, names: Sequence[str]) -> None:
-    """correlation (n, n) has ones on its diagonal; its smallest eigenvalue says how far apart they are."""
-    if bool(torch.linalg.eigvalsh(correlation)[0] >= SMALLEST_SEPARATION):
-        return
+def _separate(correlation: Tensor) -> bool:
+    return bool(torch.linalg.eigvalsh(correlation)[0] >= SMALLEST_SEPARATION)
+
+
+def _require_told_apart(correlation: Tensor, known: Tensor | None, names: Sequence[str]) -> None:
+    """Raise ConceptError where concepts that are not separate are measured at one token. known (B, T, n)."""
     count = len(correlation)
-    closest = int((correlation.abs() - 2 * torch.eye(count).to(correlation)).argmax())
-    pair = sorted(divmod(closest, count))
-    first, second = (names[k] if names else f"number {k + 1}" for k in pair)
-    raise ConceptError(
-        f"The concepts {first} and {second} were learned as nearly the same thing and cannot be told apart "
-        "in one picture. Leave one out, or teach one of them again with another kind of thing or for longer."
-    )
+    everywhere = torch.ones(1, count, dtype=torch.bool, device=correlation.device)
+    together = everywhere if known is None else known.isnan().reshape(-1, count).unique(dim=0)
+    for measured in together:
+        chosen = measured.nonzero().flatten()
+        part = correlation[chosen][:, chosen]
+        if len(chosen) < 2 or _separate(part):
+            continue
+        closest = int((part.abs() - 2 * torch.eye(len(part)).to(part)).argmax())
+        pair = sorted(int(chosen[k]) for k in divmod(closest, len(part)))
+        first, second = (names[k] if names else f"number {k + 1}" for k in pair)
+        raise ConceptError(
+            f"The concepts {first} and {second} were learned as nearly the same thing and cannot be told "
+            "apart in one picture. Leave one out, or teach one of them again with another kind of thing or "
+            "for longer."
+        )

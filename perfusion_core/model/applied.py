@@ -12,7 +12,7 @@ from torch import nn
 from perfusion_core.errors import PerfusionError
 from perfusion_core.model.conditioning import Biases, PromptConditioning
 from perfusion_core.model.describe import describe
-from perfusion_core.model.fingerprint import base_fingerprint
+from perfusion_core.model.fingerprint import pipeline_fingerprint
 from perfusion_core.model.inject import inject
 
 if TYPE_CHECKING:
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
     from perfusion_core.concept import Concept
     from perfusion_core.edit.choices import Lock, Removal
+    from perfusion_core.model.families.description import Family
 
 
 # What an instance gets of its own while concepts are applied. Pipelines call the second at the end of a call.
-_REPLACED = ("encode_prompt", "maybe_free_model_hooks")
+_REPLACED = ("encode_prompt", "maybe_free_model_hooks", "load_lora_weights")
 
 
 @contextmanager
@@ -38,7 +39,7 @@ def applied(
     inverse_covariance: torch.Tensor | None = None,
     anchored: bool = True,
 ) -> Iterator[PromptConditioning]:
-    """Use concepts in any Stable Diffusion pipeline of diffusers, by `<name>` in its prompts.
+    """Use concepts in any pipeline of diffusers of one of the families, by `<name>` in its prompts.
 
     Works for text to image, image to image and inpainting, any scheduler, and with LoRAs loaded before.
     Afterwards the pipeline is exactly as it was, also after an exception.
@@ -61,15 +62,18 @@ def applied(
     its encoding, and the paper's rule (`anchored=False`) then shuts the concept out of its own place.
     """
     description = describe(pipe)
-    _require_weights(pipe)
+    family = description.family
+    denoiser = getattr(pipe, family.denoiser)
+    read_by_us = (family.denoiser, *(encoder.part for encoder in family.encoders))
+    _require_weights(pipe, read_by_us)
     if concepts and inverse_covariance is None:
         from perfusion_core.model.statistics import covariance_for
 
         inverse_covariance = covariance_for(pipe).inverse
     if inverse_covariance is None:
         inverse_covariance = torch.eye(description.text_width)
-    _warn_of_another_base(pipe, concepts)
-    injection = inject(pipe.unet, concepts, inverse_covariance, base_name=_name_of(pipe))
+    _warn_of_another_base(pipe, family, concepts)
+    injection = inject(denoiser, concepts, inverse_covariance, reader=family.reader, base_name=_name_of(pipe))
     found = {name: pipe.__dict__[name] for name in _REPLACED if name in pipe.__dict__}
     try:
         conditioning = PromptConditioning(
@@ -88,9 +92,15 @@ def applied(
             conditioning.finish()
             own_end()
 
+        def encode_prompt(*args: Any, **options: Any) -> Any:
+            _require_weights(pipe, read_by_us)  # they may have been offloaded meanwhile
+            return conditioning.encode_prompt(*args, **options)
+
         if concepts:
             injection.guard()
-        pipe.__dict__.update(encode_prompt=conditioning.encode_prompt, maybe_free_model_hooks=end)
+            if hasattr(pipe, "load_lora_weights"):
+                pipe.__dict__["load_lora_weights"] = _refuse_lora
+        pipe.__dict__.update(encode_prompt=encode_prompt, maybe_free_model_hooks=end)
         yield conditioning
     finally:
         for name in _REPLACED:
@@ -99,12 +109,17 @@ def applied(
         injection.eject()
 
 
-def _require_weights(pipe: Any) -> None:
+def _refuse_lora(*_args: Any, **_options: Any) -> None:
+    """In place of `load_lora_weights`: PEFT cannot put its layers into edited projections."""
+    raise PerfusionError("LoRAs have to be loaded before `with applied(...)`. Leave it, load them, enter.")
+
+
+def _require_weights(pipe: Any, parts: Sequence[str]) -> None:
     """Raises PerfusionError where weights are in place only while a layer is computed: concepts read them.
 
     Between calls they are placeholders on the "meta" device.
     """
-    for part in ("text_encoder", "unet"):
+    for part in parts:
         module = getattr(pipe, part, None)
         if isinstance(module, nn.Module) and any(p.is_meta for p in module.parameters()):
             raise PerfusionError(
@@ -119,12 +134,12 @@ def _name_of(pipe: Any) -> str:
     return str(name).rstrip("/").rsplit("/", 1)[-1] if name else "this base model"
 
 
-def _warn_of_another_base(pipe: Any, concepts: Sequence[Concept]) -> None:
-    if (
-        not concepts or pipe.unet.dtype == torch.bfloat16
-    ):  # rounded to bfloat16, weights have other fingerprints
+def _warn_of_another_base(pipe: Any, family: Family, concepts: Sequence[Concept]) -> None:
+    parts = (family.denoiser, *(encoder.part for encoder in family.encoders))
+    # Rounded to bfloat16, weights have other fingerprints.
+    if not concepts or any(getattr(pipe, part).dtype == torch.bfloat16 for part in parts):
         return
-    here = base_fingerprint(pipe.text_encoder, pipe.unet)
+    here = pipeline_fingerprint(pipe, family)
     for concept in concepts:
         if concept.metadata.base_fingerprint != here:
             warnings.warn(

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 
 from perfusion_core.errors import BaseModelError, first_line
 from perfusion_core.model.describe import BaseDescription, Projection, cross_attentions, describe
 from perfusion_core.model.device_memory import is_out_of_memory
-from perfusion_core.model.fingerprint import base_fingerprint, text_fingerprint
+from perfusion_core.model.families.registry import family_of_index
+from perfusion_core.model.few_steps import FewSteps, few_steps
+from perfusion_core.model.fingerprint import encoding_fingerprint, pipeline_fingerprint, text_fingerprint
 from perfusion_core.model.hub import hub_index, require_hub
 from perfusion_core.model.listing import (
     POCKET,
@@ -28,6 +29,8 @@ from perfusion_core.model.quiet import quiet_libraries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from perfusion_core.model.families.description import Family
 
 __all__ = [
     "Base",
@@ -45,16 +48,17 @@ _PICKLES = {".ckpt", ".pt", ".pth", ".bin", ".pkl"}
 
 
 class Base:
-    """A frozen Stable Diffusion model: the stock pipeline, and the facts about it.
+    """A frozen base model: the stock pipeline of diffusers, and the facts about it.
 
-    `dtype` is the precision of denoiser and autoencoder; the text encoder always stays in float32, since
-    the gates are computed from its output. With another `dtype`, run the pipeline inside `applied(...)`.
+    `dtype` is the precision of denoiser and autoencoder (None: float32); text encoders stay in float32, since
+    the gates are computed from their output, but for large ones beside a CPU, which are in bfloat16. With
+    another `dtype`, run the pipeline inside `applied(...)`.
     """
 
     def __init__(
         self,
         name: str,
-        pipeline: StableDiffusionPipeline,
+        pipeline: Any,
         *,
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
@@ -66,32 +70,47 @@ class Base:
         self.device = torch.device(device)
         self.dtype = dtype
         self.description: BaseDescription = describe(pipeline, name)
-        if self.unet.config.in_channels != self.description.latent_channels:
+        self.family: Family = self.description.family
+        if self.denoiser.config.in_channels != self.description.latent_channels:
             raise BaseModelError(
                 f"{name} is an inpainting or editing model, which is not supported yet. "
                 "Use the plain model it was made from."
             )
         # Taken before rounding to a smaller precision, so that it does not depend on the machine.
-        self.text_fingerprint = text_fingerprint(self.text_encoder)
-        self.fingerprint = base_fingerprint(self.text_encoder, self.unet)
-        for module in (self.text_encoder, self.unet, self.vae):
-            module.eval().requires_grad_(False)
+        self.text_fingerprint = encoding_fingerprint(pipeline, self.family)
+        self.fingerprint = pipeline_fingerprint(pipeline, self.family)
+        self.encoder_fingerprints = {
+            encoder.part: text_fingerprint(getattr(pipeline, encoder.part))
+            for encoder in self.family.encoders
+        }
+        for part in self.family.parts:
+            getattr(pipeline, part).eval().requires_grad_(False)
         with quiet_libraries():  # diffusers warns of a cast even where nothing is cast
-            self.text_encoder.to(self.device, torch.float32)
-            self.unet.to(self.device, dtype)
-            self.vae.to(self.device, dtype)
+            for encoder in self.family.encoders:
+                large = encoder.large and self.device.type != "cpu"
+                precision = torch.bfloat16 if large else torch.float32
+                getattr(pipeline, encoder.part).to(self.device, precision)
+            self.denoiser.to(self.device, dtype)
+            self.vae.to(self.device, torch.float32 if _overflows(self.family, self.vae, dtype) else dtype)
         pipeline.set_progress_bar_config(disable=True)
 
     @property
     def tokenizer(self) -> Any:
+        """The first text encoder's."""
         return self.pipeline.tokenizer
 
     @property
     def text_encoder(self) -> Any:
+        """The first text encoder."""
         return self.pipeline.text_encoder
 
     @property
+    def denoiser(self) -> Any:
+        return getattr(self.pipeline, self.family.denoiser)
+
+    @property
     def unet(self) -> Any:
+        """The denoiser where it is a UNet."""
         return self.pipeline.unet
 
     @property
@@ -101,6 +120,11 @@ class Base:
     @property
     def scheduler(self) -> Any:
         return self.pipeline.scheduler
+
+    @property
+    def few_steps(self) -> FewSteps | None:
+        """How it is used where it draws in a few steps, also by a LoRA loaded since; else None."""
+        return few_steps(self.denoiser, self.scheduler, (self.id,))
 
     @cached_property
     def prompts(self) -> Any:
@@ -123,13 +147,13 @@ def load_base(
     or a Hugging Face id (from the cache, else downloaded). Only safetensors are read and no code of a model
     is run. Raises BaseModelError, saying what to do, for anything that cannot be loaded.
     """
-    device, precision = _device(device), _precision(dtype, _device(device))
+    device = _device(device)
     path = on_disk(str(reference), models_dir)
     if path is None:
-        return Base(str(reference), _from_hub(str(reference)), device=device, dtype=precision)
+        return _based(str(reference), _from_hub(str(reference)), device, dtype)
     if path.is_dir():
         name = POCKET if str(reference) == POCKET else path.name
-        return Base(name, _from_folder(path, name), device=device, dtype=precision, folder=path)
+        return _based(name, _from_folder(path, name), device, dtype, path)
     if path.suffix.lower() in _PICKLES:
         raise BaseModelError(
             f"{path.name} is in an old format that can run code when opened, so it is not read. "
@@ -142,58 +166,80 @@ def load_base(
     from perfusion_core.model.single_file import load_single_file
 
     with _named_failure(path.name):
-        return Base(path.stem, load_single_file(path), device=device, dtype=precision)
+        return _based(path.stem, load_single_file(path), device, dtype)
 
 
-def _from_folder(folder: Path, name: str) -> StableDiffusionPipeline:
-    require_supported(folder, name)
+def _based(
+    name: str, pipeline: Any, device: str, dtype: str | torch.dtype, folder: Path | None = None
+) -> Base:
+    precision = _precision(dtype, device, describe(pipeline, name).family)
+    return Base(name, pipeline, device=device, dtype=precision, folder=folder)
+
+
+def _overflows(family: Family, vae: Any, dtype: torch.dtype) -> bool:
+    """Whether the autoencoder's numbers are too large for the precision that was chosen."""
+    forced = family.full_decoder == "always" or (
+        family.full_decoder == "configured" and bool(getattr(vae.config, "force_upcast", False))
+    )
+    return forced and dtype == torch.float16
+
+
+def _from_folder(folder: Path, name: str) -> Any:
+    index = require_supported(folder, name)
+    family = family_of_index(index, name)
     with _named_failure(name), quiet_libraries():
-        return _loaded(folder, local_files_only=True, variant=_variant_in(folder))
+        return _loaded(
+            folder, family, index, local_files_only=True, variant=_variant_in(folder / family.denoiser)
+        )
 
 
-def _from_hub(reference: str) -> StableDiffusionPipeline:
+def _from_hub(reference: str) -> Any:
     """From the hub's cache when all of it is there, else fetched."""
     # The small index first, so that an unsupported model is not downloaded.
-    require_supported(hub_index(reference).parent, reference)
+    index = require_supported(hub_index(reference).parent, reference)
+    family = family_of_index(index, reference)
     with quiet_libraries():
         for variant in _VARIANTS:
-            cached = _cached(reference, variant)
+            cached = _cached(reference, family, index, variant)
             if cached is not None:
                 return cached
         require_hub(reference)
     with _named_failure(reference), quiet_libraries(bars=True):
         try:
-            return _loaded(reference, cache_dir=hub_cache_folder())
+            return _loaded(reference, family, index, cache_dir=hub_cache_folder())
         except (OSError, ValueError) as error:
             if "variant" not in str(error):
                 raise
-            return _loaded(reference, cache_dir=hub_cache_folder(), variant="fp16")
+            return _loaded(reference, family, index, cache_dir=hub_cache_folder(), variant="fp16")
 
 
-def _cached(reference: str, variant: str | None) -> StableDiffusionPipeline | None:
+def _cached(reference: str, family: Family, index: dict[str, Any], variant: str | None) -> Any:
     try:
-        return _loaded(reference, cache_dir=hub_cache_folder(), local_files_only=True, variant=variant)
+        return _loaded(
+            reference, family, index, cache_dir=hub_cache_folder(), local_files_only=True, variant=variant
+        )
     except (OSError, ValueError):  # a part is not here yet
         return None
 
 
 def _variant_in(folder: Path) -> str | None:
     """The variant of the denoiser's weights where there are none without one: a download of halves only."""
-    names = [path.name for path in (folder / "unet").glob("*.safetensors")]
+    names = [path.name for path in folder.glob("*.safetensors")]
     if any(name.count(".") == 1 for name in names):
         return None
     return next((v for v in _VARIANTS if v and any(f".{v}." in name for name in names)), None)
 
 
-def _loaded(source: str | Path, **where: Any) -> StableDiffusionPipeline:
-    return StableDiffusionPipeline.from_pretrained(
+def _loaded(source: str | Path, family: Family, index: dict[str, Any], **where: Any) -> Any:
+    import diffusers
+
+    # Half precision is what large encoders are kept in; what it rounds away, fingerprints do not see either.
+    precisions = {encoder.part: torch.float16 for encoder in family.encoders if encoder.large}
+    return getattr(diffusers, family.pipelines[index["_class_name"]]).from_pretrained(
         source,
-        dtype=torch.float32,
+        dtype={**precisions, "default": torch.float32} if precisions else torch.float32,
         use_safetensors=True,
-        safety_checker=None,
-        requires_safety_checker=False,
-        feature_extractor=None,
-        image_encoder=None,
+        **family.loading,
         **where,
     )
 
@@ -224,11 +270,11 @@ def _device(device: str) -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _precision(dtype: str | torch.dtype, device: str) -> torch.dtype:
+def _precision(dtype: str | torch.dtype, device: str, family: Family) -> torch.dtype:
     if isinstance(dtype, torch.dtype):
         return dtype
     if dtype == "auto":
-        return torch.float16 if device.startswith("cuda") else torch.float32
+        return getattr(torch, family.half) if device.startswith("cuda") else torch.float32
     known = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
     known |= {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
     if dtype not in known:

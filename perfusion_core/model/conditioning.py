@@ -13,7 +13,10 @@ from diffusers.utils.peft_utils import scale_lora_layers, unscale_lora_layers
 
 from perfusion_core.edit.choices import DEFAULT_REMOVAL, LOCKS, gate_bias
 from perfusion_core.errors import PromptError
-from perfusion_core.model.text import PromptEncoder, PromptEncoding
+from perfusion_core.model.anchoring import known_similarities, without_own_word
+from perfusion_core.model.families.registry import family_of
+from perfusion_core.model.reading import as_read
+from perfusion_core.model.text import Frame, PromptEncoder, PromptEncoding, frame_of
 from perfusion_core.prompt_grammar import canonical
 
 if TYPE_CHECKING:
@@ -28,7 +31,8 @@ class PromptConditioning:
     """Encodes a pipeline's prompts with concepts and tells the injection what to do to them.
 
     `encoding` is the last PromptEncoding (None before the first call, or when embeddings were passed in):
-    callers read from it what was cut off and which concepts stand where.
+    callers read from it what was cut off and which concepts stand where. `unread` says in words which edited
+    projections the last call left out, "" for none.
     """
 
     def __init__(
@@ -47,7 +51,9 @@ class PromptConditioning:
             raise PromptError(f"There is no lock called {lock}. Use local or global.")
         self.injection = injection
         self.encoding: PromptEncoding | None = None
+        self.unread = ""
         self._pipe = pipe
+        self._family = family_of(pipe)
         self._original: Callable[..., Any] = pipe.encode_prompt
         self._signature = inspect.signature(self._original)
         self._encoder = PromptEncoder(pipe)
@@ -56,114 +62,170 @@ class PromptConditioning:
         self._removal: Removal = removal or DEFAULT_REMOVAL
         self._biases = {_known(name, self._concepts): bias for name, bias in biases.items()}
         self._anchored = anchored
+        self._unworded = without_own_word(concepts, self._encoder, injection.inverse_covariance)
         self._temperature = torch.tensor([_temperature_of(c, temperature) for c in concepts])
 
-    def encode_prompt(self, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def encode_prompt(self, *args: Any, **kwargs: Any) -> tuple[torch.Tensor | None, ...]:
         """Called by the pipeline with the arguments of its own `encode_prompt`; returns what that returns."""
         self.injection.require_read()
         call = self._signature.bind(*args, **kwargs)
         call.apply_defaults()
         asked = call.arguments
-        with _text_lora_scale(self._pipe, asked.get("lora_scale")):
+        self._require_one_prompt(asked)
+        with self._text_lora_scale(asked.get("lora_scale")):
             positive = self._positive(asked)
-            negative = self._negative(asked, positive.encoding.shape[0])
+            negative = self._negative(asked, positive)
         self.encoding = positive if asked.get("prompt_embeds") is None else None
-        guided = bool(asked["do_classifier_free_guidance"])
-        asked.update(prompt=None, prompt_embeds=positive.encoding)
-        asked.update(negative_prompt=None, negative_prompt_embeds=negative.encoding)
-        dtype = self._pipe.unet.dtype
-        encodings: Any = self._original(*call.args, **call.kwargs)
-        of_prompts = encodings[0].to(dtype)
-        of_negatives = None if encodings[1] is None else encodings[1].to(dtype)
-        assert not guided or of_negatives is not None
-        read = torch.cat([of_negatives, of_prompts]) if of_negatives is not None and guided else of_prompts
-        self._set_context([negative, positive] if guided else [positive], read)
-        return of_prompts, of_negatives
+        guided = bool(asked.get("do_classifier_free_guidance", False))
+        copies = int(asked.get("num_images_per_prompt") or 1)
+        asked.update(self._given("", positive, copies), prompt=None, num_images_per_prompt=1)
+        if "negative_prompt_embeds" in self._family.returned:
+            asked.update(self._given("negative_", negative, copies), negative_prompt=None)
+        dtype = getattr(self._pipe, self._family.denoiser).dtype
+        returned = dict(zip(self._family.returned, self._original(*call.args, **call.kwargs), strict=True))
+        for name, tensor in returned.items():
+            if tensor is not None and tensor.is_floating_point():
+                returned[name] = tensor.to(dtype)
+        halves = ["negative_prompt_embeds", "prompt_embeds"] if guided else ["prompt_embeds"]
+        read = [returned[half] for half in halves]
+        self._set_context([negative, positive] if guided else [positive], torch.cat(read), copies)
+        return tuple(returned.values())
+
+    def _given(self, prefix: str, prompts: PromptEncoding, copies: int) -> dict[str, torch.Tensor]:
+        """What the pipeline's own `encode_prompt` takes in place of prompts, a row an image."""
+        found = {
+            f"{prefix}prompt_embeds": prompts.given,
+            f"{prefix}prompt_attention_mask": prompts.mask,
+            f"{prefix}pooled_prompt_embeds": prompts.pooled,
+        }
+        return {
+            name: tensor.repeat_interleave(copies, dim=0)
+            for name, tensor in found.items()
+            if name in self._family.returned and tensor is not None
+        }
+
+    def _require_one_prompt(self, asked: Mapping[str, Any]) -> None:
+        for name in ("prompt", "negative_prompt"):
+            other = asked.get(f"{name}_2")
+            if other is not None and other != asked.get(name) and self._concepts:
+                raise PromptError(
+                    f"With concepts, both text encoders read one prompt. Leave {name}_2 out, or give it the "
+                    f"text of {name}."
+                )
 
     def finish(self) -> None:
         """Called when the pipeline has made its images: whatever comes next needs a context of its own.
 
         Warns where attentions did not read the text through their edited projections.
         """
+        self.unread = ""
         if self.injection.context is not None and (unused := self.injection.uncalled()):
-            warnings.warn(
+            self.unread = (
                 f"{len(unused)} of {len(self.injection.projections)} edited projections were not "
-                f"used, such as {unused[0].path}: an attention processor passes them by, and the concepts "
-                "act too little.",
-                stacklevel=3,
+                f"used, such as {unused[0].path}: an attention processor or another denoiser passes them "
+                "by, and the concepts act too little."
             )
+            warnings.warn(self.unread, stacklevel=3)
         self.injection.set_context(None)
 
     def _positive(self, asked: Mapping[str, Any]) -> PromptEncoding:
-        given = asked.get("prompt_embeds")
-        if given is None:
-            return self._encode(asked["prompt"], asked.get("clip_skip"))
+        if asked.get("prompt_embeds") is None:
+            return self._encode(asked["prompt"], asked)
         if self._lock == "global" and self._concepts:
             raise PromptError("The global lock needs the prompt as text. Pass prompt, not prompt_embeds.")
-        return _passed_in(given)
+        return self._passed_in("", asked)
 
-    def _negative(self, asked: Mapping[str, Any], count: int) -> PromptEncoding:
-        given = asked.get("negative_prompt_embeds")
-        if given is not None:
-            return _passed_in(given)
-        prompt = asked.get("negative_prompt") or ""
-        prompts = [prompt] * count if isinstance(prompt, str) else list(prompt)
+    def _negative(self, asked: Mapping[str, Any], positive: PromptEncoding) -> PromptEncoding:
+        if asked.get("negative_prompt_embeds") is not None:
+            return self._passed_in("negative_", asked)
+        count = len(positive.given)
+        prompt = asked.get("negative_prompt")
+        if prompt is None and getattr(self._pipe.config, "force_zeros_for_empty_prompt", False):
+            return self._zeros(positive)
+        prompts = [prompt or ""] * count if prompt is None or isinstance(prompt, str) else list(prompt)
         if len(prompts) != count:
             raise PromptError(
                 f"There are {count} prompts but {len(prompts)} negative prompts. Give as many of each."
             )
-        return self._encode(prompts, None, allow_empty=True)
+        return self._encode(prompts, asked, positive=False)
 
     def _encode(
-        self, prompt: str | Sequence[str], clip_skip: int | None, *, allow_empty: bool = False
+        self, prompt: str | Sequence[str], asked: Mapping[str, Any], *, positive: bool = True
     ) -> PromptEncoding:
+        """Prompts, or negative ones: those may be empty, and have neither clip_skip nor an instruction."""
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         if hasattr(self._pipe, "maybe_convert_prompt"):  # textual inversions of several vectors
             prompts = self._pipe.maybe_convert_prompt(prompts, self._pipe.tokenizer)
+        frame = frame_of(asked, self._family.encoders[0])
         return self._encoder.encode(
             prompts,
             self._concepts,
-            clip_skip=clip_skip,
+            clip_skip=asked.get("clip_skip") if positive else None,
             superclass=self._lock == "global",
-            allow_empty=allow_empty,
+            allow_empty=not positive,
+            frame=frame if positive else Frame(frame.length),
         )
 
-    def _set_context(self, halves: Sequence[PromptEncoding], read: torch.Tensor) -> None:
+    def _passed_in(self, prefix: str, asked: Mapping[str, Any]) -> PromptEncoding:
+        """Encodings the caller made: nothing is known of the words in them."""
+        given = asked[f"{prefix}prompt_embeds"].float()
+        mask = asked.get(f"{prefix}prompt_attention_mask")
+        return self._without_words(given, mask, asked.get(f"{prefix}pooled_prompt_embeds"))
+
+    def _zeros(self, positive: PromptEncoding) -> PromptEncoding:
+        """What the pipeline takes for no negative prompt."""
+        pooled = None if positive.pooled is None else torch.zeros_like(positive.pooled)
+        return self._without_words(torch.zeros_like(positive.given), positive.mask, pooled)
+
+    def _without_words(
+        self, given: torch.Tensor, mask: torch.Tensor | None, pooled: torch.Tensor | None
+    ) -> PromptEncoding:
+        encoding = as_read(getattr(self._pipe, self._family.denoiser), self._family.reader, given)
+        rows = range(len(given))
+        positions: list[dict[str, list[int]]] = [{} for _ in rows]
+        biases: list[dict[str, float]] = [{} for _ in rows]
+        return PromptEncoding(encoding, encoding, positions, biases, ["" for _ in rows], given, mask, pooled)
+
+    @contextmanager
+    def _text_lora_scale(self, scale: float | None) -> Iterator[None]:
+        """Scale LoRA layers of the text encoders for one encoding, as the pipeline would."""
+        encoders = [encoder.module for encoder in self._encoder.encoders] if scale is not None else []
+        for encoder in encoders:
+            scale_lora_layers(encoder, scale)
+        try:
+            yield
+        finally:
+            for encoder in encoders:
+                unscale_lora_layers(encoder, scale)
+
+    def _set_context(
+        self, halves: Sequence[PromptEncoding], read: torch.Tensor, images_per_prompt: int
+    ) -> None:
         """Set the context of a batch: its halves are the positive rows, or negative and positive ones.
 
-        Shape: read (B, T, D), what the denoiser will be given.
+        Shape: read (B, T, D'), what the denoiser will be given.
         """
         if not self._concepts:
             return
         images = len(read) // len(halves)
-        images_per_prompt = images // len(halves[-1].positions)
 
         def rows(tensors: list[torch.Tensor]) -> torch.Tensor:
             return torch.cat(tensors).repeat_interleave(images_per_prompt, dim=0)
 
         keys = rows([half.superclass_encoding for half in halves]) if self._lock == "global" else None
         with torch.no_grad():
+            known = [known_similarities(half, [*self._concepts.values()], self._unworded) for half in halves]
             context = self.injection.context_for(
                 rows([half.encoding for half in halves]),
                 bias=self._row_biases(halves, images_per_prompt),
                 temperature=self._temperature,
                 removal=self._removal,
                 key_encoding=keys,
-                known=rows([self._known_similarities(half) for half in halves]) if self._anchored else None,
+                known=rows(known) if self._anchored else None,
                 expected=read,
                 positive=len(read) - images,
             )
         self.injection.set_context(context)
-
-    def _known_similarities(self, half: PromptEncoding) -> torch.Tensor:
-        """1 at a concept's placeholder for it, 0 there for the others, NaN elsewhere. Shape: (P, T, n)."""
-        names = list(self._concepts)
-        known = torch.full((*half.encoding.shape[:2], len(names)), float("nan"))
-        for row, found in enumerate(half.positions):
-            for name, positions in found.items():
-                known[row, positions] = 0.0
-                known[row, positions, names.index(name)] = 1.0
-        return known
 
     def _row_biases(self, halves: Sequence[PromptEncoding], images_per_prompt: int) -> torch.Tensor:
         """The gate bias of every row of the batch and every concept. Shape: (B, n).
@@ -199,13 +261,6 @@ class PromptConditioning:
         ]
 
 
-def _passed_in(encoding: torch.Tensor) -> PromptEncoding:
-    """Encodings the caller made: nothing is known of the words in them. Shape: (P, T, D)."""
-    rows = range(encoding.shape[0])
-    encoding = encoding.float()
-    return PromptEncoding(encoding, encoding, [{} for _ in rows], [{} for _ in rows], ["" for _ in rows])
-
-
 def _known(name: str, concepts: Mapping[str, Concept]) -> str:
     for known in concepts:
         if canonical(known) == canonical(name):
@@ -219,16 +274,3 @@ def _temperature_of(concept: Concept, given: float | Mapping[str, float] | None)
     if isinstance(given, Mapping):
         return float(given.get(concept.name, concept.metadata.temperature))
     return float(concept.metadata.temperature if given is None else given)
-
-
-@contextmanager
-def _text_lora_scale(pipe: Any, scale: float | None) -> Iterator[None]:
-    """Scale LoRA layers of the text encoder for one encoding, as the pipeline would."""
-    if scale is None:
-        yield
-        return
-    scale_lora_layers(pipe.text_encoder, scale)
-    try:
-        yield
-    finally:
-        unscale_lora_layers(pipe.text_encoder, scale)

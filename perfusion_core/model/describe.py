@@ -1,21 +1,21 @@
 """What a base model is, in the few facts the rest of the project needs.
 
-Everything that differs between kinds of base models (encoders, cross-attention projections, prediction
-type) is gathered here, so that another kind is a new description and not a redesign.
+What differs between kinds of base models by nature is in `families/`; here it is read off one pipeline.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch import nn
 
 from perfusion_core.errors import BaseModelError
+from perfusion_core.model.families.description import Family
+from perfusion_core.model.families.registry import SUPPORTED, family_of
+from perfusion_core.model.few_steps import FewSteps, few_steps
 
 Role = Literal["key", "value"]
-Distilled = Literal["turbo", "lcm"]
 ATTRIBUTE: dict[Role, str] = {"key": "to_k", "value": "to_v"}
 _COMPILED = "_orig_mod."  # what torch.compile puts into the paths of the modules that it wraps
 
@@ -32,13 +32,15 @@ class Projection:
 class BaseDescription:
     """Facts about a base model.
 
-    `text_width` is D, the width of a text encoding; `output_widths[path]` is O, the width of the keys and
-    values of the attention at `path`; `sample_size` counts latent pixels and `vae_factor` image pixels per
-    latent pixel. `distilled` names the kind of a base that makes images in a few steps, None for any other;
-    with `guidance_embedded` it reads the guidance scale itself instead of being run twice.
+    `family` is what its kind has in common; `prediction_type` is "epsilon", "v_prediction",
+    "flow_prediction" or what else its scheduler says. `text_width` is D, the width of the text that the
+    projections read; `output_widths[path]` is O, the width of the keys and values of the attention at
+    `path`. `sample_size` counts latent pixels, `vae_factor` image pixels per latent pixel and `patch_size`
+    latent pixels per side of a patch. `few_steps` says how a base is used that makes images in a few steps,
+    None for any other.
     """
 
-    kind: str
+    family: Family
     prediction_type: str
     text_width: int
     sample_size: int
@@ -46,8 +48,18 @@ class BaseDescription:
     vae_factor: int
     attention_paths: tuple[str, ...]
     output_widths: dict[str, int]
-    distilled: Distilled | None = None
-    guidance_embedded: bool = False
+    few_steps: FewSteps | None = None
+    patch_size: int = 1
+
+    @property
+    def kind(self) -> str:
+        """The family's name, as concept files have it."""
+        return self.family.name
+
+    @property
+    def size_step(self) -> int:
+        """What widths and heights of images, in pixels, have to be multiples of."""
+        return self.vae_factor * self.patch_size
 
     @property
     def projections(self) -> tuple[Projection, ...]:
@@ -97,57 +109,51 @@ def linear_of(module: nn.Module) -> nn.Linear:
 
 
 def describe(pipeline: Any, name: str = "") -> BaseDescription:
-    """Describe a Stable Diffusion pipeline of diffusers (SD 1.x, SD 2.x and what is built like them).
+    """Describe a pipeline of diffusers of one of the families.
 
     `name` is what the base is called, by default what its configuration says: only names tell SD-Turbo.
-    Raises BaseModelError for a pipeline of another kind.
+    Raises BaseModelError, saying why and what to use, for a pipeline that cannot be edited.
     """
     kind = type(pipeline).__name__
-    unet, vae, scheduler = (getattr(pipeline, part, None) for part in ("unet", "vae", "scheduler"))
-    if unet is None or vae is None or scheduler is None:
-        raise BaseModelError(f"{kind} is not supported yet. Use a Stable Diffusion 1.x or 2.x model.")
-    if getattr(pipeline, "text_encoder_2", None) is not None:
-        raise BaseModelError(
-            f"{kind} has two text encoders (SDXL and its relatives), which is not supported yet. "
-            "Use a Stable Diffusion 1.x or 2.x model."
-        )
-    attentions = cross_attentions(unet)
-    width = unet.config.cross_attention_dim
-    if not isinstance(width, int) or not attentions:
+    family = family_of(pipeline)
+    denoiser: Any = getattr(pipeline, family.denoiser)
+    vae, scheduler = (getattr(pipeline, part, None) for part in ("vae", "scheduler"))
+    if vae is None or scheduler is None:
+        raise BaseModelError(f"{kind} lacks its autoencoder or its scheduler. Load the whole pipeline.")
+    attentions = cross_attentions(denoiser)
+    widths = {linear_of(module.to_k).in_features for module in attentions.values()}
+    if len(widths) != 1:
         raise BaseModelError(
             f"{kind}: its denoiser does not read the text through cross-attention of one width, which is not "
-            "supported yet. Use a Stable Diffusion 1.x or 2.x model."
+            f"supported. {SUPPORTED}"
         )
-    projected = getattr(unet.config, "encoder_hid_dim_type", None) not in (None, "ip_image_proj")
-    if projected or any(getattr(module, "norm_cross", None) is not None for module in attentions.values()):
+    if any(getattr(module, "norm_cross", None) is not None for module in attentions.values()):
         raise BaseModelError(
             f"{kind}: its denoiser changes the text's encodings before its projections read them, which is "
-            "not supported yet. Use a Stable Diffusion 1.x or 2.x model."
+            f"not supported. {SUPPORTED}"
         )
+    config = denoiser.config
     return BaseDescription(
-        kind="stable-diffusion",
-        prediction_type=str(getattr(scheduler.config, "prediction_type", "epsilon")),
-        text_width=width,
-        sample_size=_side(unet.config.sample_size),
+        family=family,
+        prediction_type=family.prediction or str(getattr(scheduler.config, "prediction_type", "epsilon")),
+        text_width=widths.pop(),
+        sample_size=_side(config.sample_size),
         latent_channels=int(vae.config.latent_channels),
-        vae_factor=2 ** (len(vae.config.block_out_channels) - 1),
+        vae_factor=2 ** (len(_blocks(vae.config)) - 1),
         attention_paths=tuple(attentions),
         output_widths={path: linear_of(module.to_k).out_features for path, module in attentions.items()},
-        distilled=_distilled(unet, scheduler, f"{name} {_named(pipeline)}"),
-        guidance_embedded=getattr(unet.config, "time_cond_proj_dim", None) is not None,
+        few_steps=few_steps(denoiser, scheduler, (name, _named(pipeline))),
+        patch_size=int(getattr(config, "patch_size", None) or 1),
     )
+
+
+def _blocks(config: Any) -> Any:
+    """The autoencoder's stages, each but the first of which halves an image's sides."""
+    return getattr(config, "block_out_channels", None) or config.encoder_block_out_channels
 
 
 def _named(pipeline: Any) -> str:
     return str(getattr(getattr(pipeline, "config", None), "_name_or_path", ""))
-
-
-def _distilled(unet: Any, scheduler: Any, names: str) -> Distilled | None:
-    words = re.split(r"[^a-z]+", names.lower())
-    embedded = getattr(unet.config, "time_cond_proj_dim", None) is not None
-    if embedded or type(scheduler).__name__ == "LCMScheduler" or "lcm" in words:
-        return "lcm"
-    return "turbo" if "turbo" in words else None
 
 
 def _side(sample_size: Any) -> int:

@@ -11,6 +11,7 @@ from perfusion_core.edit.compose import coefficients
 from perfusion_core.errors import ConceptError, PerfusionError
 from perfusion_core.model.describe import ATTRIBUTE, Role, cross_attentions, linear_of
 from perfusion_core.model.projection import EditableConcept, EditContext, EditedProjection, EditState
+from perfusion_core.model.reading import reader_modules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,10 +28,18 @@ class Injection:
     """
 
     def __init__(
-        self, denoiser: nn.Module, concepts: Sequence[EditableConcept], inverse_covariance: torch.Tensor
+        self,
+        denoiser: nn.Module,
+        concepts: Sequence[EditableConcept],
+        inverse_covariance: torch.Tensor,
+        reader: Sequence[str] = (),
     ) -> None:
-        self._state = EditState(tuple(concepts))
-        self._inverse_covariance = inverse_covariance
+        changed = any(reader_modules(denoiser, reader))
+        self._state = EditState(tuple(concepts), reads_changed=changed)
+        self._hook = None
+        if changed and concepts:
+            self._hook = denoiser.register_forward_pre_hook(_entering(self._state), with_kwargs=True)
+        self.inverse_covariance = inverse_covariance
         self._places: list[tuple[nn.Module, str, EditedProjection]] = []
         self.projections: list[EditedProjection] = []
         roles: tuple[Role, ...] = ("key", "value")
@@ -90,7 +99,7 @@ class Injection:
         found = coefficients(
             encoding,
             torch.stack([concept.target_input.to(device, torch.float32) for concept in self.concepts]),
-            self._inverse_covariance.to(device, torch.float32),
+            self.inverse_covariance.to(device, torch.float32),
             bias.to(device, torch.float32),
             temperature.to(device, torch.float32),
             removal,
@@ -108,6 +117,9 @@ class Injection:
             )  # the very module found, unless LoRA exchanged it meanwhile
         self._places.clear()
         self.projections.clear()
+        if self._hook is not None:
+            self._hook.remove()
+            self._hook = None
 
 
 def inject(
@@ -115,10 +127,12 @@ def inject(
     concepts: Sequence[EditableConcept],
     inverse_covariance: torch.Tensor,
     *,
+    reader: Sequence[str] = (),
     base_name: str = "this base model",
 ) -> Injection:
     """Place concepts in every cross-attention of a denoiser. Shape: inverse_covariance (D, D).
 
+    `reader` are the paths of the denoiser's modules that change the text before its projections read it.
     Raises ConceptError when a concept does not fit or two have one name, PerfusionError when the denoiser
     already has concepts in it or its projections are fused. When it raises, nothing has changed.
     """
@@ -136,7 +150,17 @@ def inject(
     widths = {path: linear_of(attention.to_v).out_features for path, attention in attentions.items()}
     for concept in concepts:
         _require_fit(concept, widths, inverse_covariance.shape[0], base_name)
-    return Injection(denoiser, concepts, inverse_covariance)
+    return Injection(denoiser, concepts, inverse_covariance, reader)
+
+
+def _entering(state: EditState) -> Any:
+    """A hook for the denoiser that looks at the text it is called with."""
+
+    @torch.compiler.disable
+    def look(_denoiser: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        state.enter(named["encoder_hidden_states"] if "encoder_hidden_states" in named else inputs[1])
+
+    return look
 
 
 def require_unfused(attentions: Iterable[Any]) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 
 from perfusion_core.errors import BaseModelError
 from perfusion_core.model.checkpoint_kind import checkpoint_kind
+from perfusion_core.model.families.registry import family_of_index
 from perfusion_core.printable import printable
 
 POCKET = "pocket"
-SUPPORTED_CLASSES = ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline")
 # Libraries a pipeline's parts may come from; anything else would be code from the model's own folder.
 _KNOWN_LIBRARIES = {"diffusers", "transformers", "stable_diffusion"}
 _HUB_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
@@ -23,13 +23,17 @@ _HUB_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
 
 @dataclass(frozen=True)
 class BaseListing:
-    """A base model found on this machine; `reason` says why when it is not supported."""
+    """A base model found on this machine; `reason` says why when it is not supported.
+
+    `parts` are the parts that have weights, where it is a folder.
+    """
 
     id: str
     title: str
     path: Path
     supported: bool
     reason: str = ""
+    parts: tuple[str, ...] = ()
 
 
 def pocket_folder() -> Path:
@@ -93,10 +97,10 @@ def on_disk(reference: str, models_dir: str | Path | None = None) -> Path | None
 
 def _listing(reference: str, title: str, folder: Path) -> BaseListing:
     try:
-        require_supported(folder, title)
+        family = family_of_index(require_supported(folder, title), title)
     except BaseModelError as error:
         return BaseListing(reference, title, folder, False, str(error))
-    return BaseListing(reference, title, folder, True)
+    return BaseListing(reference, title, folder, True, parts=family.parts)
 
 
 def _file_listing(path: Path) -> BaseListing:
@@ -107,14 +111,13 @@ def _file_listing(path: Path) -> BaseListing:
     return BaseListing(str(path), path.stem, path, True)
 
 
-def require_supported(folder: Path, name: str) -> None:
-    """Raise BaseModelError unless the folder holds a pipeline we can edit, without code of its own."""
+def require_supported(folder: Path, name: str) -> dict[str, Any]:
+    """The content of a folder's model_index.json.
+
+    Raises BaseModelError unless it is of a pipeline we can edit, without code of its own.
+    """
     index = _read_index(folder, name)
-    kind = index.get("_class_name")
-    if kind not in SUPPORTED_CLASSES:
-        raise BaseModelError(
-            f"{name} is {_spoken(kind)}, which is not supported yet. Use a Stable Diffusion 1.x or 2.x model."
-        )
+    family_of_index(index, name)
     for part, source in index.items():
         if (
             isinstance(source, list)
@@ -125,6 +128,7 @@ def require_supported(folder: Path, name: str) -> None:
             raise BaseModelError(
                 f"{name} brings code of its own for its {part}, which is never run. Use a model without it."
             )
+    return index
 
 
 def _read_index(folder: Path, name: str) -> dict[str, Any]:
@@ -142,19 +146,3 @@ def _read_index(folder: Path, name: str) -> dict[str, Any]:
     if not isinstance(index, dict):
         raise BaseModelError(f"{name}: its model_index.json is not a description. Download the model again.")
     return index
-
-
-def _spoken(kind: Any) -> str:
-    text = str(kind)
-    if "Inpaint" in text:
-        return f"an inpainting model ({text})"
-    families = {
-        "StableDiffusionXL": "SDXL",
-        "StableDiffusion3": "Stable Diffusion 3",
-        "Flux": "Flux",
-        "PixArt": "PixArt",
-    }
-    for sign, family in families.items():
-        if text.startswith(sign):
-            return f"{family} ({text})"
-    return f"a {text}" if kind else "of an unknown kind"

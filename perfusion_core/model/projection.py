@@ -42,14 +42,16 @@ class EditContext:
 
     `coefficients` cover every row of the batch as the denoiser sees it (negative rows first where guidance
     doubles it). `key_encoding` (B, T, D) is set under the global lock: all keys come from it, unedited.
-    `expected` (B, T, D) is the text that the denoiser has to be given, of which the rows from `positive` on
-    are the prompts' own; None leaves that unchecked.
+    `expected` (B, T, D') is the text that the denoiser has to be given, of which the rows from `positive` on
+    are the prompts' own; None leaves that unchecked. `owners` (B,) says which concept alone edits each row,
+    and the coefficients are then (B, T, 1); None: all concepts edit every row.
     """
 
     coefficients: EditCoefficients
     key_encoding: torch.Tensor | None = None
     expected: torch.Tensor | None = None
     positive: int = 0
+    owners: torch.Tensor | None = None
 
     @property
     def rows(self) -> int:
@@ -58,17 +60,22 @@ class EditContext:
     def part(self, encoding: torch.Tensor) -> EditContext:
         """The context of the rows in `encoding`: all, or the positive ones where guidance was dropped.
 
-        Raises PerfusionError for any other text. Shape: encoding (b, T, D).
+        Raises PerfusionError for any other text. Shape: encoding (b, T, D').
         """
         if self.expected is None or _holds(self.expected, encoding):
             return self
         rows = slice(self.positive, None)
         if self.positive and _holds(self.expected[rows], encoding):
             found = EditCoefficients(self.coefficients.gates[rows], self.coefficients.removal[rows])
-            return EditContext(found, None if self.key_encoding is None else self.key_encoding[rows])
+            return EditContext(
+                found,
+                None if self.key_encoding is None else self.key_encoding[rows],
+                owners=None if self.owners is None else self.owners[rows],
+            )
         raise PerfusionError(
             "The denoiser was given a text that is not the text the concepts were set up for: another "
-            f"pipeline shares it, or a callback changed the prompt. {_OWN_BLOCK}"
+            "pipeline shares it, a callback changed the prompt, or it is run a third time (perturbed "
+            f"attention guidance). {_OWN_BLOCK}"
         )
 
 
@@ -82,16 +89,28 @@ _OWN_BLOCK = (
 class EditState:
     """What all edited projections of one denoiser share.
 
-    With `guarded`, a call without a context is an error: the text in it was not read for concepts.
+    With `guarded`, a call without a context is an error: the text in it was not read for concepts. Where
+    the denoiser changes the text before its projections read it (`reads_changed`), the text is compared as
+    the denoiser is given it (`enter`), and the projections take the context that was found then.
     """
 
     concepts: Sequence[EditableConcept]
     context: EditContext | None = None
     guarded: bool = False
+    reads_changed: bool = False
+    _entered: EditContext | None = None
     _seen: tuple[torch.Tensor, int, EditContext, EditContext] | None = None
 
+    def enter(self, given: torch.Tensor) -> None:
+        """Find the context for a call of the denoiser with this text. Shape: given (b, T, D')."""
+        self._entered = self._found(given)
+
     def context_of(self, encoding: torch.Tensor) -> EditContext | None:
-        """The context for this input of the denoiser, compared once as long as the tensor is the same."""
+        """The context for what a projection is given. Shape: encoding (b, T, D)."""
+        return self._entered if self.reads_changed else self._found(encoding)
+
+    def _found(self, encoding: torch.Tensor) -> EditContext | None:
+        """The context for a text, which is compared once as long as the tensor is the same."""
         context, version = self.context, _version(encoding)
         if context is None:
             if self.guarded:
@@ -109,7 +128,7 @@ class EditState:
 
     def forget(self) -> None:
         """Drop the reference to the tensor that was compared last."""
-        self._seen = None
+        self._seen = self._entered = None
 
 
 @dataclass(frozen=True)
@@ -201,6 +220,10 @@ class EditedProjection(nn.Module):
             with torch.no_grad():
                 i_stars = torch.stack([concept.target_input for concept in self._state.concepts])
                 projected_i_stars = self._linear(i_stars.to(encoding))
+            if context.owners is not None:  # selected, not multiplied by zeros: 0 times NaN would be NaN
+                owners = context.owners.to(device)
+                targets = targets.index_select(0, owners).unsqueeze(1)
+                projected_i_stars = projected_i_stars.index_select(0, owners).unsqueeze(1)
             return apply_edit(projected, coefficients, targets, projected_i_stars)
 
     def _targets(self, like: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""The statistics of a text encoder: the second moment of its encodings over a caption corpus, inverted.
+"""The statistics of a base's text: the second moment of its encodings over a caption corpus, inverted.
 
 Computed once for each text encoder and kept on disk; a base model may bring its own as
 `covariance.safetensors`.
@@ -22,7 +22,9 @@ from tqdm import tqdm
 from perfusion_core.edit.covariance import SecondMoment, condition_number, inverse
 from perfusion_core.errors import BaseModelError, PerfusionError
 from perfusion_core.files import make_folder, write_atomic
-from perfusion_core.model.fingerprint import text_fingerprint
+from perfusion_core.model.describe import BaseDescription, describe
+from perfusion_core.model.fingerprint import encoding_fingerprint
+from perfusion_core.model.text import PromptEncoder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,16 +63,17 @@ def covariance_for(
     Computing takes some minutes for Stable Diffusion on a CPU and shows its progress. A file that is damaged
     or belongs to another text encoder is not used. Raises BaseModelError when the captions are missing.
     """
+    description: BaseDescription = getattr(base, "description", None) or describe(base)
+    family, width = description.family, description.text_width
     found_text = getattr(base, "text_fingerprint", None)
-    text = found_text if isinstance(found_text, str) else text_fingerprint(base.text_encoder)
-    width = int(base.text_encoder.config.hidden_size)
+    text = found_text if isinstance(found_text, str) else encoding_fingerprint(base, family)
     # A pocket model under development has no statistics yet, but shares the shipped one's text encoder.
     folders = (getattr(base, "folder", None), ASSETS / "pocket")
     for folder in folders if captions is None else ():
         shipped = _read(Path(folder) / SHIPPED_NAME, text, width) if folder else None
         if shipped:
             return shipped
-    lines = read_captions() if captions is None else captions
+    lines = _fewer(read_captions(), family.captions) if captions is None else captions
     kept_at = (
         Path(cache_dir) if cache_dir else default_cache()
     ) / f"covariance-{_name(text, lines)}.safetensors"
@@ -92,29 +95,26 @@ def compute(base: Any, captions: Sequence[str], *, text: str, progress: bool = T
     Every token from the begin mark to the end mark counts once, padding does not. Conditioning: the ridge is
     RIDGE times the mean eigenvalue of C, see `edit.covariance.inverse`.
     """
-    moment = SecondMoment(int(base.text_encoder.config.hidden_size))
+    encoder, moment = PromptEncoder(base), None
     in_order = sorted(captions, key=len)  # lines of like length pad each other little
     title = "Reading captions (once per text encoder)"
     with tqdm(total=len(in_order), desc=title, unit=" lines", disable=not progress) as bar:
         for start in range(0, len(in_order), _BATCH):
-            batch = in_order[start : start + _BATCH]
-            moment.update(_encodings(base.tokenizer, base.text_encoder, batch))
-            bar.update(len(batch))
+            rows = encoder.rows(in_order[start : start + _BATCH])
+            moment = moment or SecondMoment(rows.shape[1])
+            moment.update(rows)
+            bar.update(len(in_order[start : start + _BATCH]))
+    assert moment is not None, "there are no captions"
     covariance = moment.covariance()
     condition = condition_number(covariance, ridge=RIDGE)
     return CovarianceStats(inverse(covariance, ridge=RIDGE), _name(text, captions), condition)
 
 
-@torch.no_grad()
-def _encodings(tokenizer: Any, text_encoder: Any, captions: Sequence[str]) -> torch.Tensor:
-    """The encodings of all tokens that are no padding. Shape: (tokens, D), float32."""
-    limit = min(tokenizer.model_max_length, text_encoder.config.max_position_embeddings)
-    tokens = tokenizer(
-        list(captions), padding="longest", truncation=True, max_length=limit, return_tensors="pt"
-    )
-    # A causal encoder never looks ahead, so padding to the longest line instead of the limit changes nothing.
-    encoding = text_encoder(tokens.input_ids.to(text_encoder.device))[0]
-    return encoding[tokens.attention_mask.bool().to(encoding.device)].float()
+def _fewer(captions: Sequence[str], count: int | None) -> Sequence[str]:
+    """`count` of the captions, spread over the whole corpus."""
+    if count is None or count >= len(captions):
+        return captions
+    return [captions[k * len(captions) // count] for k in range(count)]
 
 
 def read_captions(path: Path = CAPTIONS) -> list[str]:

@@ -38,8 +38,8 @@ def acting_maps(
     """
     size = (recipe.height // base.description.vae_factor, recipe.width // base.description.vae_factor)
     names = [used.name for used in recipe.concepts]
-    watcher = _Watcher(size, len(names))
-    with watcher.watching(base.unet):
+    watcher = _Watcher(size, len(names), base.description.patch_size)
+    with watcher.watching(base.denoiser):
         generate(base, concepts, request_from(recipe), covariance=covariance, on_step=on_step)
     found = watcher.total / watcher.total.amax(dim=(1, 2), keepdim=True).clamp_min(1e-12)
     return {name: found[k] for k, name in enumerate(names)}
@@ -48,10 +48,11 @@ def acting_maps(
 class _Watcher:
     """Sums attention times gates over the layers and steps of one image. Shape: total (n, h, w)."""
 
-    def __init__(self, size: tuple[int, int], concepts: int) -> None:
+    def __init__(self, size: tuple[int, int], concepts: int, patch: int) -> None:
         self.size = size
         self.total = torch.zeros(concepts, *size)
-        self._grid = size  # height and width of the feature map that the next attention reads as a sequence
+        # Sides of the feature map that the next attention reads as a sequence; transformers keep theirs.
+        self._grid = (size[0] // patch, size[1] // patch)
 
     @contextmanager
     def watching(self, denoiser: torch.nn.Module) -> Iterator[None]:
@@ -79,14 +80,23 @@ class _Watcher:
         if words is None or not isinstance(key, EditedProjection) or key.context is None:
             return
         # The last row is the prompt's own.
-        queries = attention.head_to_batch_dim(attention.to_q(pixels[-1:]))
-        keys = attention.head_to_batch_dim(key(words)[-1:])
+        queries = _normed(attention, "norm_q", attention.to_q(pixels[-1:]))
+        keys = _normed(attention, "norm_k", key(words)[-1:])
+        queries, keys = (attention.head_to_batch_dim(each) for each in (queries, keys))
         scores = queries.float() @ keys.float().transpose(1, 2) * attention.scale
+        masked = named.get("attention_mask")  # a bias on padded tokens: (B, 1, T)
+        if masked is not None:
+            scores = scores + masked[-1:].float()
         weights = scores.softmax(dim=-1)  # (heads, P, T)
         gates = key.context.coefficients.gates[-1].float().to(weights.device)  # (T, n)
         acted = (weights.mean(dim=0) @ gates).T  # (n, P)
         maps = acted.reshape(1, acted.shape[0], *self._grid)
         self.total += functional.interpolate(maps, size=self.size, mode="bilinear")[0].cpu()
+
+
+def _normed(attention: Any, name: str, projected: torch.Tensor) -> torch.Tensor:
+    norm = getattr(attention, name, None)
+    return projected if norm is None else norm(projected)
 
 
 def _around(denoiser: torch.nn.Module, paths: Iterable[str]) -> list[torch.nn.Module]:

@@ -12,6 +12,8 @@ from weakref import WeakKeyDictionary
 
 import torch
 
+from perfusion_core.model.predict import TextInputs, predict
+
 if TYPE_CHECKING:
     from perfusion_core.model.base import Base
 
@@ -42,9 +44,8 @@ def images_together(
 
 def _independent(base: Base, images: int, width: int, height: int, guided: bool) -> bool:
     """Whether the first and the last image of a batch have the bits they have alone. Costs a step, once."""
-    unet = base.unet
     shape = (images, width, height, guided, base.dtype, torch.get_num_threads())
-    known = _FOUND.setdefault(unet, {})
+    known = _FOUND.setdefault(base.denoiser, {})
     if shape not in known:
         known[shape] = _try_out(base, images, width, height, guided)
     return known[shape]
@@ -56,16 +57,19 @@ def _try_out(base: Base, images: int, width: int, height: int, guided: bool) -> 
     noise = torch.Generator().manual_seed(images)
     size = (height // facts.vae_factor, width // facts.vae_factor)
     latents = torch.randn((images, facts.latent_channels, *size), generator=noise).to(base.dtype)
-    length = min(int(base.tokenizer.model_max_length), int(base.text_encoder.config.max_position_embeddings))
-    text = torch.randn((2 if guided else 1, length, facts.text_width), generator=noise).to(base.dtype)
+    text = base.prompts.encode(["a photo", ""] if guided else ["a photo"], {}, allow_empty=True)
 
-    def predict(rows: torch.Tensor) -> torch.Tensor:
-        together = torch.cat([rows] * len(text))
-        encodings = text.repeat_interleave(len(rows), dim=0)
-        return base.unet(together, 500, encoder_hidden_states=encodings, return_dict=False)[0]
+    def predict_rows(rows: torch.Tensor) -> torch.Tensor:
+        def of(tensor: torch.Tensor | None) -> torch.Tensor | None:
+            return None if tensor is None else tensor.repeat_interleave(len(rows), dim=0)
 
-    all_rows = predict(latents).view(len(text), images, *latents.shape[1:])
+        given = TextInputs(of(text.given.to(base.dtype)), of(text.mask), of(text.pooled))
+        together = torch.cat([rows] * len(text.given))
+        return predict(base, together, torch.full((len(together),), 500), given)
+
+    count = len(text.given)
+    all_rows = predict_rows(latents).view(count, images, *latents.shape[1:])
     return all(
-        torch.equal(all_rows[:, k], predict(latents[k : k + 1]).view(len(text), *latents.shape[1:]))
+        torch.equal(all_rows[:, k], predict_rows(latents[k : k + 1]).view(count, *latents.shape[1:]))
         for k in (0, images - 1)
     )

@@ -19,20 +19,26 @@ class SamplingDefaults:
 
 
 _POCKET = SamplingDefaults(scheduler="ddim", steps=20, guidance=3.0)
-_STABLE_DIFFUSION = SamplingDefaults(scheduler="dpm++", steps=25, guidance=7.5)
-# SD-Turbo and its relatives were distilled without guidance; a consistency model has it built in, or is told
-# how much through its time embedding.
-_TURBO = SamplingDefaults(scheduler="euler", steps=4, guidance=0.0)
-_CONSISTENCY = SamplingDefaults(scheduler="lcm", steps=4, guidance=1.0)
-_GUIDED_CONSISTENCY = SamplingDefaults(scheduler="lcm", steps=4, guidance=8.0)
+# SD-Turbo, Lightning and Hyper-SD were distilled without guidance; a consistency model has it built in, or is
+# told how much through its time embedding. As their publishers use them; how many steps, the base says.
+_FEW_STEPS: dict[str, tuple[str, float]] = {
+    "turbo": ("euler", 0.0),
+    "lightning": ("euler", 0.0),
+    "hyper": ("ddim", 0.0),
+    "lcm": ("lcm", 1.0),
+}
+_GUIDANCE_OF_EMBEDDED = 8.0
 _SMALL_IMAGE = 256  # bases that make no larger ones were trained here and want less guidance
 
 
 def sampling_defaults(base: Base) -> SamplingDefaults:
     """The defaults of `base`."""
-    facts = base.description
-    if facts.distilled == "turbo":
-        return _TURBO
-    if facts.distilled == "lcm":
-        return _GUIDED_CONSISTENCY if facts.guidance_embedded else _CONSISTENCY
-    return _POCKET if facts.image_size < _SMALL_IMAGE else _STABLE_DIFFUSION
+    few = base.few_steps
+    if few is not None:
+        scheduler, guidance = _FEW_STEPS[few.kind]
+        return SamplingDefaults(
+            scheduler, few.steps, _GUIDANCE_OF_EMBEDDED if few.guidance_embedded else guidance
+        )
+    if base.description.image_size < _SMALL_IMAGE:
+        return _POCKET
+    return SamplingDefaults(*base.family.sampling)

@@ -6,6 +6,7 @@ random generator, seeded with seed + k, so that it is the same however many are 
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ import torch
 from perfusion_core.errors import PerfusionError
 from perfusion_core.model.applied import applied
 from perfusion_core.model.device_memory import is_out_of_memory, release_memory
+from perfusion_core.model.latents import pixels_of
 from perfusion_core.model.schedulers import make_scheduler
 from perfusion_core.sampling.batches import images_together
 from perfusion_core.sampling.operating_points import check_bias
@@ -200,9 +202,10 @@ def _render_part(
     texts = [request.prompt if row.prompt is None else row.prompt for row in rows]
     alike = len(set(texts)) == 1  # one prompt is encoded once, whatever the number of images
 
-    def callback(_pipe: Any, step: int, _time: Any, _tensors: dict[str, Any]) -> dict[str, Any]:
-        after_step(step + 1)
-        return {}
+    negative = request.negative_prompt or None  # none is not the same as an empty one to every base
+    options = base.family.options(plan.steps) | _told_after_each_step(pipe, after_step)
+    if negative is not None:
+        options["negative_prompt"] = negative if alike else [negative] * len(rows)
 
     with _prepared(base, plan.scheduler), _quiet():
         with applied(
@@ -216,7 +219,6 @@ def _render_part(
         ) as conditioning:
             latents = pipe(
                 texts[0] if alike else texts,
-                negative_prompt=request.negative_prompt if alike else [request.negative_prompt] * len(rows),
                 num_images_per_prompt=len(rows) if alike else 1,
                 generator=[torch.Generator().manual_seed(row.seed) for row in rows],
                 num_inference_steps=plan.steps,
@@ -224,15 +226,33 @@ def _render_part(
                 width=plan.width,
                 height=plan.height,
                 output_type="latent",
-                callback_on_step_end=callback,
+                **options,
             ).images
             _note_truncation(conditioning.encoding, plan.warnings)
+            if conditioning.unread and conditioning.unread not in plan.warnings:
+                plan.warnings.append(conditioning.unread)
         images = [_decode(base, latents[k : k + 1]) for k in range(len(rows))]
     fingerprint = covariance.fingerprint if covariance is not None else ""
     return [
         GeneratedImage(image, recipe_of(base, plan, row, fingerprint))
         for image, row in zip(images, rows, strict=True)
     ]
+
+
+def _told_after_each_step(pipe: Any, after_step: Callable[[int], None]) -> dict[str, Any]:
+    """The argument by which a pipeline says how far it is; older pipelines have another."""
+
+    def at_end(_pipe: Any, step: int, _time: Any, _tensors: dict[str, Any]) -> dict[str, Any]:
+        after_step(step + 1)
+        return {}
+
+    def callback(step: int, _time: Any, _latents: Any) -> None:
+        after_step(step + 1)
+
+    known = inspect.signature(type(pipe).__call__).parameters
+    if "callback_on_step_end" in known:
+        return {"callback_on_step_end": at_end}
+    return {"callback": callback, "callback_steps": 1}
 
 
 def _decode(base: Base, latents: torch.Tensor) -> Image.Image:
@@ -246,10 +266,7 @@ def _decode(base: Base, latents: torch.Tensor) -> Image.Image:
             "(--dtype float32)."
         )
     processor: Any = base.pipeline.image_processor
-    pixels = base.vae.decode(latents.to(base.vae.dtype) / base.vae.config.scaling_factor, return_dict=False)[
-        0
-    ]
-    return processor.postprocess(pixels.float(), output_type="pil")[0]
+    return processor.postprocess(pixels_of(base.vae, latents), output_type="pil")[0]
 
 
 def _note_truncation(encoding: Any, said: list[str]) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from perfusion_core.concept import Concept
     from perfusion_core.model.base import Base
 
+_MOST_GUIDANCE_IN_FEW_STEPS = 2.0  # what is recommended at most for models merged with Lightning or LCM
 MADE_WITH = "Perfusion Studio"
 
 
@@ -52,9 +53,10 @@ def make_plan(base: Base, concepts: Mapping[str, Concept], request: GenerationRe
     used = concepts_in([request.prompt, request.negative_prompt], concepts)
     size = base.description.image_size
     width, height = request.width or size, request.height or size
-    factor = base.description.vae_factor
+    factor = base.description.size_step
     if width % factor or height % factor:
         raise PerfusionError(f"Width and height have to be multiples of {factor}; {width}x{height} is not.")
+    few, in_denoiser = base.few_steps, base.family.guidance_in_denoiser
     guidance = defaults.guidance if request.guidance is None else request.guidance
     return Plan(
         request=request,
@@ -66,8 +68,8 @@ def make_plan(base: Base, concepts: Mapping[str, Concept], request: GenerationRe
         guidance=guidance,
         scheduler=check_scheduler(request.scheduler or defaults.scheduler),
         removal=request.removal or DEFAULT_REMOVAL,
-        guided=guidance > 1 and not base.description.guidance_embedded,
-        warnings=_warnings(base, request, used),
+        guided=guidance > 1 and not in_denoiser and not (few and few.guidance_embedded),
+        warnings=_warnings(base, request, used) + without_guidance(base, guidance),
     )
 
 
@@ -85,6 +87,17 @@ def _warnings(base: Base, request: GenerationRequest, used: Mapping[str, Concept
                 f"different here."
             )
     return said
+
+
+def without_guidance(base: Base, guidance: float) -> list[str]:
+    """A warning where `guidance` is far from what a few-step base was distilled for."""
+    few = base.few_steps
+    if few is None or few.guidance_embedded or guidance <= _MOST_GUIDANCE_IN_FEW_STEPS:
+        return []
+    return [
+        f"{base.id} was made to draw in {few.steps} steps without guidance, and at {guidance:g} colours burn "
+        "out. Leave the guidance out."
+    ]
 
 
 def _other(taught_on: str, here: str) -> str:

@@ -14,8 +14,6 @@ from perfusion_core.errors import BaseModelError
 from perfusion_core.model.listing import BaseListing, available_bases
 from perfusion_core.studio.settings import Settings
 
-_WEIGHTS = ("unet", "vae", "text_encoder")
-
 
 def known_base(settings: Settings, name: str, image: str) -> str:
     """How to load the base called `name`: the one in use, or another that is on this machine as a whole.
@@ -46,4 +44,4 @@ def _is_whole(listing: BaseListing) -> bool:
     """Whether loading it fetches nothing: a model in the hub's cache may be there in part."""
     if "/" not in listing.id or Path(listing.id).is_absolute():
         return True
-    return all(any((listing.path / part).glob("*.safetensors")) for part in _WEIGHTS)
+    return all(any((listing.path / part).glob("*.safetensors")) for part in listing.parts)

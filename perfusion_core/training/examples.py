@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from perfusion_core.model.latents import latents_of
 from perfusion_core.training.photos import Photo
 from perfusion_core.training.recipe import Recipe
 
@@ -75,7 +76,7 @@ def encode_examples(base: Base, photos: Sequence[Photo], masks: Sequence[Any], r
     )
     if recipe.flip:
         pixels, weights = torch.cat([pixels, pixels.flip(-1)]), torch.cat([weights, weights.flip(-1)])
-    latents = torch.cat([_latent(base.vae, one[None]) for one in pixels])  # one by one: memory stays small
+    latents = torch.cat([latents_of(base.vae, one[None]) for one in pixels])  # one by one: memory stays small
     height, width = latents.shape[-2:]
     small = functional.adaptive_avg_pool2d(weights, (height, width))
     device = base.vae.device
@@ -130,15 +131,6 @@ def _pixels(image: Image.Image) -> Tensor:
     """Shape: (3, H, W), -1..1."""
     values = np.asarray(image.convert("RGB"), dtype=np.float32) / 127.5 - 1.0
     return torch.from_numpy(values).permute(2, 0, 1)
-
-
-def _latent(vae: Any, pixels: Tensor) -> Tensor:
-    """The mean of the encoder's distribution: its spread is far below what one sees. Shape: (1, C, h, w)."""
-    encoded = vae.encode(pixels.to(vae.device, vae.dtype))
-    # A tiny autoencoder gives latents and no distribution.
-    mean = (encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()).float()
-    shift = getattr(vae.config, "shift_factor", None) or 0.0
-    return (mean - shift) * vae.config.scaling_factor
 
 
 def _on(side: tuple[int, int]) -> Any:

@@ -32,13 +32,14 @@ _LONGEST_SETTLING = 200
 class Learned:
     """Everything that training changes, in float32; `inject` accepts it in place of a finished concept.
 
-    embedding (D,) and values[path] (O,) are parameters, keys too when they are trained (else None: locked to
-    superclass_encoding (D,)). target_input (D,) is i*, a running average that gets no gradient.
+    embeddings[encoder] (E,), by the text encoder's name in the pipeline, and values[path] (O,) are
+    parameters, keys too when they are trained (else None: locked to superclass_encoding (D,)).
+    target_input (D,) is i*, a running average that gets no gradient.
     """
 
     name: str
     superclass: str
-    embedding: nn.Parameter
+    embeddings: dict[str, nn.Parameter]
     target_input: Tensor
     superclass_encoding: Tensor
     values: dict[str, nn.Parameter]
@@ -49,6 +50,11 @@ class Learned:
     @property
     def placeholder(self) -> str:
         return f"<{self.name}>"
+
+    @property
+    def embedding(self) -> nn.Parameter:
+        """The word embedding in the first text encoder. Shape: (E,)."""
+        return self.embeddings["text_encoder"]
 
     def targets(self) -> list[nn.Parameter]:
         """The learned target outputs of all layers."""
@@ -85,13 +91,13 @@ class Learned:
             value += self.value_weights[path] @ moved.to(value.device)
 
     def is_finite(self) -> bool:
-        tensors = [self.embedding, self.target_input, *self.targets()]
+        tensors = [*self.embeddings.values(), self.target_input, *self.targets()]
         return all(bool(torch.isfinite(tensor).all()) for tensor in tensors)
 
     def tensors(self) -> dict[str, Tensor | dict[str, Tensor] | None]:
         """All of it as plain tensors on the CPU, for a checkpoint."""
         return {
-            "embedding": _plain(self.embedding),
+            "embeddings": {part: _plain(embedding) for part, embedding in self.embeddings.items()},
             "target_input": _plain(self.target_input),
             "superclass_encoding": _plain(self.superclass_encoding),
             "values": {path: _plain(value) for path, value in self.values.items()},
@@ -102,9 +108,9 @@ class Learned:
     @torch.no_grad()
     def restore(self, tensors: Mapping[str, object]) -> None:
         """The reverse of `tensors`, in place, so that an optimizer keeps its parameters."""
-        for name in ("embedding", "target_input", "superclass_encoding"):
+        for name in ("target_input", "superclass_encoding"):
             getattr(self, name).copy_(tensors[name])
-        for name in ("values", "keys"):
+        for name in ("embeddings", "values", "keys"):
             for path, parameter in (getattr(self, name) or {}).items():
                 parameter.copy_(tensors[name][path])  # type: ignore[index]
         if self.offset is not None:
@@ -125,11 +131,13 @@ def begin(
     The embedding is the superclass word's (the mean of its tokens), i* its encoding, every o* its
     projection, each a mean over `prompts`, the first batch's templates.
     """
-    word = encoder.superclass_embedding(superclass)
-    learned = Learned(name, superclass, nn.Parameter(word.clone()), word, word, {}, None)
+    words = encoder.superclass_embeddings(superclass)
+    embeddings = {part: nn.Parameter(word.clone()) for part, word in words.items()}
+    nowhere = torch.empty(0)
+    learned = Learned(name, superclass, embeddings, nowhere, nowhere, {}, None)
     encoded = encoder.encode(prompts, {name: learned})
     encoding = concept_tokens(encoded, name, encoded.superclass_encoding).mean(dim=0)  # (D,)
-    attentions = cross_attentions(base.unet)
+    attentions = cross_attentions(base.denoiser)
     learned.target_input = encoding.clone()
     learned.superclass_encoding = encoding.clone()
     learned.values = {path: _projected(attention.to_v, encoding) for path, attention in attentions.items()}
@@ -192,6 +200,7 @@ def concept_of(
         base=base.id,
         base_fingerprint=base.fingerprint,
         covariance_fingerprint=covariance.fingerprint,
+        **base.family.concept_facts(base.encoder_fingerprints),
         prediction_type=base.description.prediction_type,
         recipe=recipe.to_dict(),
         scores={},
@@ -209,6 +218,7 @@ def concept_of(
         superclass_encoding=None if learned.keys else learned.superclass_encoding,
         values=learned.values,
         keys=learned.keys,
+        further_embeddings={k: v for k, v in learned.embeddings.items() if k != "text_encoder"},
     )
 
 

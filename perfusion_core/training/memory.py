@@ -30,8 +30,8 @@ def precision_for(base: Base, recipe: Recipe) -> torch.dtype:
     """
     if recipe.precision != "auto":
         return _DTYPES[recipe.precision]
-    if base.unet.dtype != torch.float32:
-        return base.unet.dtype
+    if base.denoiser.dtype != torch.float32:
+        return base.denoiser.dtype
     if base.device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     return torch.float32
@@ -51,17 +51,17 @@ def full_precision(base: Base, recipe: Recipe) -> Iterator[None]:
 
     Half-precision numbers are float32 numbers too, so that going there and back changes no bit.
     """
-    loaded_in = base.unet.dtype
+    loaded_in = base.denoiser.dtype
     if loaded_in == torch.float32 or precision_for(base, recipe) != torch.float32:
         yield
         return
     with quiet_libraries():
-        base.unet.to(torch.float32)
+        base.denoiser.to(torch.float32)
     try:
         yield
     finally:
         with quiet_libraries():
-            base.unet.to(loaded_in)
+            base.denoiser.to(loaded_in)
 
 
 @contextmanager
@@ -70,13 +70,13 @@ def checkpointed(base: Base, recipe: Recipe) -> Iterator[None]:
     if not recipe.gradient_checkpointing:
         yield
         return
-    was_on = bool(base.unet.is_gradient_checkpointing)
-    base.unet.enable_gradient_checkpointing()
+    was_on = bool(base.denoiser.is_gradient_checkpointing)
+    base.denoiser.enable_gradient_checkpointing()
     try:
         yield
     finally:
         if not was_on:
-            base.unet.disable_gradient_checkpointing()
+            base.denoiser.disable_gradient_checkpointing()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 from perfusion_core.container import shown
 from perfusion_core.edit.choices import Removal
 from perfusion_core.errors import TrainingError
+from perfusion_core.model.families.description import Family
 from perfusion_core.recipe_rules import JOINT, Keys, Masks, Precision, Setting, settings_problem
 from perfusion_core.training.batch_size import fit
 
@@ -47,11 +48,20 @@ class Description(Protocol):
     """The facts about a base model that a preset depends on."""
 
     @property
+    def family(self) -> Family: ...
+    @property
     def text_width(self) -> int: ...
     @property
     def image_size(self) -> int: ...
     @property
-    def distilled(self) -> str | None: ...
+    def few_steps(self) -> FewSteps | None: ...
+
+
+class FewSteps(Protocol):
+    """Of a base that makes images in a few steps: in how many."""
+
+    @property
+    def steps(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -118,10 +128,10 @@ class Recipe:
         """
         check_settings(overrides)
         small = description.text_width < SMALL_TEXT_WIDTH
-        settings = dict(POCKET) if small else dict(STABLE_DIFFUSION)
-        if description.distilled:
-            settings["validation_steps"] = FEW_STEPS
-        if memory is not None and not small:
+        settings = dict(POCKET) if small else STABLE_DIFFUSION | dict(description.family.teaching)
+        if description.few_steps:  # guidance and scheduler of validation are the base's own as well
+            settings["validation_steps"] = description.few_steps.steps
+        if memory is not None and not small and description.family.activations_known:
             resolution = overrides.get("resolution", description.image_size)
             found = fit(memory, resolution, settings["batch_size"], full_precision=full_precision)
             settings |= found._asdict()
@@ -201,8 +211,6 @@ POCKET: dict[str, Any] = {
     "checkpoint_every": 10,
     "validation_steps": 8,
 }
-
-FEW_STEPS = 4  # in which a distilled base (SD-Turbo, LCM) makes an image
 
 SMALL_TEXT_WIDTH = 512  # Stable Diffusion's encoders are 768 and 1024 wide, the bundled one 192
 

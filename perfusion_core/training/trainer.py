@@ -1,4 +1,4 @@
-"""Training a concept: one loop, read top to bottom.
+"""Training a concept: one loop, read top to bottom (`events_and_steps`).
 
 Only the concept's word embedding and its target outputs learn. Everything random comes from one generator,
 whose state is in every checkpoint, and the base is edited only while a step is computed: at each event it
@@ -7,7 +7,8 @@ is as it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -18,8 +19,8 @@ from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 
 from perfusion_core.concept import Concept, validate_name
-from perfusion_core.errors import TrainingError
 from perfusion_core.files import make_folder
+from perfusion_core.model.predict import TextInputs
 from perfusion_core.model.text import PromptEncoder
 from perfusion_core.training.clarity import clarity_loss, pick_contexts
 from perfusion_core.training.events import Kind, Preview, Score, Scored, Stopped, TrainEvent
@@ -27,8 +28,6 @@ from perfusion_core.training.examples import Examples, draw, encode_examples, fi
 from perfusion_core.training.learned import begin, concept_of, concept_tokens, settled
 from perfusion_core.training.memory import (
     Clock,
-    checkpointed,
-    full_precision,
     memory_explained,
     precision_for,
 )
@@ -42,7 +41,14 @@ from perfusion_core.training.run_checkpoint import (
     save,
     save_concepts,
 )
-from perfusion_core.training.step import NoiseSchedule, gather_gradients, optimizer_for, take_step
+from perfusion_core.training.step import (
+    NoiseSchedule,
+    PendingStep,
+    gather_gradients,
+    optimizer_for,
+    take_step,
+)
+from perfusion_core.training.task import TrainingTask
 
 if TYPE_CHECKING:
     from perfusion_core.model.base import Base
@@ -73,13 +79,30 @@ def train(
     CPU. Raises TrainingError for settings that cannot be, numbers that are no longer finite, or too little
     memory.
     """
-    name, recipe, run_dir = validate_name(name), recipe.validated(), Path(run_dir)
-    _require_sound(base, photos, masks, recipe)
+    task = TrainingTask(photos, masks, name, superclass, recipe, run_dir, score, preview, resume, should_stop)
+    with closing(events_and_steps(base, task, covariance)) as running:
+        for item in running:
+            if isinstance(item, PendingStep):
+                gather_gradients([item])
+            else:
+                yield item
+
+
+def events_and_steps(
+    base: Base, task: TrainingTask, covariance: CovarianceStats
+) -> Generator[TrainEvent | PendingStep, None, None]:
+    """The loop of `train`; its caller has `gather_gradients` complete each PendingStep before it goes on.
+
+    So whoever runs several of these can let them share a pass through the denoiser. Raises what `train` does.
+    """
+    name, recipe, run_dir = validate_name(task.name), task.recipe.validated(), Path(task.run_dir)
+    score, preview = task.score, task.preview
+    task.require_sound(base)
     with memory_explained(recipe, run_dir):
         make_folder(run_dir, "Choose another place for the run.", private=True)
-        run = _Run.begin(base, photos, masks, name, superclass, recipe, covariance)
+        run = _Run.begin(base, task.photos, task.masks, name, task.superclass, recipe, covariance)
         state = run.state
-        if resume:
+        if task.resume:
             restore(state, run_dir)
 
         yield run.event("start", history=state.history.copy())
@@ -109,13 +132,15 @@ def train(
                 yield run.event("checkpoint", concept=concept)
             if state.step == recipe.steps:
                 break
-            if should_stop():
+            if task.should_stop():
                 save(state, run_dir)
                 yield run.event("stopped", history=state.history.copy())
                 return
 
             with run.clock.step():
-                loss = run.optimizer_step()
+                step = run.prepared_step()
+                yield step
+                loss = run.finished_step(step)
             if not isfinite(loss) or not state.learned.is_finite():
                 raise not_finite(state.step + 1, run_dir)
             state.step += 1
@@ -201,14 +226,10 @@ class _Run:
             self.state.created_at,
         )
 
-    def optimizer_step(self) -> float:
-        """One step on one batch; returns its loss.
-
-        The denoiser's gradients are gathered on the encodings, and the text encoder is backpropagated through
-        once, with the gradient of the clarity loss beside them.
-        """
+    def prepared_step(self) -> PendingStep:
+        """One step's batch, drawn, and its prompts, encoded; i* moves with them."""
         base, recipe, state, name = self.base, self.recipe, self.state, self.name
-        with torch.enable_grad(), full_precision(base, recipe), checkpointed(base, recipe):
+        with torch.enable_grad():
             batch = draw(self.examples, recipe, f"<{name}>", self.schedule.timesteps, state.generator)
             contexts = pick_contexts(f"<{name}>", state.generator) if recipe.clarity else ()
             prompts = [*batch.prompts, *contexts]  # the distinct templates, each once
@@ -216,41 +237,43 @@ class _Run:
             shown = slice(len(batch.prompts))
             tokens = concept_tokens(encoded, name).detach()[shown][batch.rows]  # (B, D)
             state.learned.average(tokens.mean(dim=0), recipe.decay)
-            encoding = encoded.encoding[shown].detach().to(base.device).requires_grad_()  # (M, T, D)
-            state.optimizer.zero_grad(set_to_none=True)
-            loss = gather_gradients(
-                base,
-                state.learned,
-                encoding,
-                batch,
-                self.inverse_covariance,
-                self.schedule,
-                state.scaler,
-                recipe,
-            )
-            assert encoding.grad is not None
-            ends = [encoded.encoding[shown]]
-            gradients = [encoding.grad.to(encoded.encoding.device)]
+            clarity = None
             if recipe.clarity:
-                ends.append(clarity_loss(encoded, name, state.learned.target_input, self.inverse_covariance))
-                gradients.append(state.scaler.scale(torch.full_like(ends[-1], recipe.clarity)))
-            torch.autograd.backward(ends, gradients)
-            take_step(
-                state.optimizer, state.scaler, state.learned, self.inverse_covariance, recipe, state.step
-            )
-        return loss
-
-
-def _require_sound(base: Base, photos: Sequence[Photo], masks: Sequence[Any], recipe: Recipe) -> None:
-    if not photos:
-        raise TrainingError("There are no photos to learn from. Add one to eight photos of the subject.")
-    if len(photos) != len(masks):
-        raise TrainingError(
-            f"There are {len(photos)} photos and {len(masks)} masks. Give one mask for each photo."
+                clarity = clarity_loss(encoded, name, state.learned.target_input, self.inverse_covariance)
+        state.optimizer.zero_grad(set_to_none=True)
+        return PendingStep(
+            base=base,
+            learned=state.learned,
+            text=TextInputs(
+                encoded.given[shown].detach().to(base.device).requires_grad_(),  # (M, T, D')
+                None if encoded.mask is None else encoded.mask[shown].to(base.device),
+                None if encoded.pooled is None else encoded.pooled[shown].to(base.device),
+            ),
+            encoded=encoded.given[shown],
+            clarity=clarity,
+            batch=batch,
+            inverse_covariance=self.inverse_covariance,
+            schedule=self.schedule,
+            scaler=state.scaler,
+            recipe=recipe,
         )
-    factor = base.description.vae_factor
-    if recipe.resolution % factor:
-        fitting = max(64, recipe.resolution // factor * factor)
-        raise TrainingError(
-            f"resolution is {recipe.resolution}; choose a multiple of {factor}, such as {fitting}."
-        )
+
+    def finished_step(self, step: PendingStep) -> float:
+        """Learn from the gradients that have been gathered; returns the loss, or raises the step's failure.
+
+        The denoiser's gradients were gathered on the encodings, and the text encoder is backpropagated
+        through once, with the gradient of the clarity loss beside them.
+        """
+        if step.failure is not None:
+            raise step.failure
+        recipe, state = self.recipe, self.state
+        gathered = step.text.encoding.grad
+        assert gathered is not None
+        ends = [step.encoded]
+        gradients = [gathered.to(step.encoded.device)]
+        if step.clarity is not None:
+            ends.append(step.clarity)
+            gradients.append(state.scaler.scale(torch.full_like(step.clarity, recipe.clarity)))
+        torch.autograd.backward(ends, gradients)
+        take_step(state.optimizer, state.scaler, state.learned, self.inverse_covariance, recipe, state.step)
+        return step.loss

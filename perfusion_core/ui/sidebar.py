@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from perfusion_core.errors import PerfusionError
+from perfusion_core.sampling.defaults import sampling_defaults
 from perfusion_core.studio.creating.live import is_live
 from perfusion_core.studio.machine import machine_facts
 from perfusion_core.ui import base_choice
@@ -127,8 +128,20 @@ def machine_line(studio: Studio, readiness: Readiness) -> str:
     return (
         f'<p class="state state-{state}"><span class="dot" aria-hidden="true"></span>'
         f"{escape(readiness.words)} · {escape(machine_facts(studio).device)}</p>"
+        f"{_few_steps(studio)}"
         f"{note(readiness.problem, 'problem')}"
     )
+
+
+def _few_steps(studio: Studio) -> str:
+    """Of a base that was made for few steps: how it draws where the form leaves that to the base."""
+    base = studio.base
+    if base is None or base.few_steps is None:
+        return ""
+    own = sampling_defaults(base)
+    steps = "1 step" if own.steps == 1 else f"{own.steps} steps"
+    guided = f"guidance {own.guidance:g}" if own.guidance > 1 else "no guidance"
+    return f'<p class="quiet">Made for few steps: it draws in {steps}, {guided}.</p>'
 
 
 def memory_line(studio: Studio) -> str:

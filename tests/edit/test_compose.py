@@ -177,6 +177,56 @@ def test_gradients_reach_encodings_and_targets_through_several_concepts(removal:
     assert torch.autograd.gradcheck(run, learnable)
 
 
+def known_of(seed: int, count: int) -> torch.Tensor:
+    """For each token one concept or none that is measured, 0 or 1 for the others."""
+    generator = torch.Generator().manual_seed(seed)
+    known = torch.randint(0, 2, (3, 5, count), generator=generator).double()
+    measured = torch.randint(0, count + 1, (3, 5, 1), generator=generator)
+    return torch.where(torch.arange(count) == measured, torch.nan, known)
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.0001, -1.0, 3.0])
+@pytest.mark.parametrize("removal", REMOVALS)
+def test_concepts_of_one_i_star_share_what_is_removed_where_it_is_known_which_is_meant(
+    factor: float, removal: Removal
+) -> None:
+    s = Scene(2)
+    s.i_stars = torch.stack([s.i_stars[0], s.i_stars[1], factor * s.i_stars[0]])
+    s.bias, s.temperature = torch.tensor([0.5, 0.6, 0.7]).double(), torch.full((3,), 0.15).double()
+    found = coefficients(
+        s.encoding, s.i_stars, s.inverse, s.bias, s.temperature, removal, known=known_of(1, 3)
+    )
+    gram = s.i_stars @ s.inverse @ s.i_stars.T
+    inner = s.encoding @ s.inverse @ s.i_stars.T
+    for row, token in itertools.product(range(3), range(5)):
+        # the regression of e on the i*, where gate g costs (1/g - 1) G_jj of ridge and "paper" nothing
+        gates = found.gates[row, token] if removal == "gated" else torch.ones(3).double()
+        ridge = torch.diag((1 / gates - 1) * gram.diagonal())
+        expected = torch.linalg.pinv(gram + ridge, rtol=1e-9, hermitian=True) @ inner[row, token]
+        removed = found.removal[row, token] @ s.i_stars
+        torch.testing.assert_close(removed, expected @ s.i_stars, atol=2e-3, rtol=2e-3)
+
+
+def test_two_open_gates_of_one_i_star_remove_it_once_in_single_precision() -> None:
+    s = Scene(1, dtype=torch.float32)
+    twins = s.i_stars.repeat(2, 1)
+    bias, temperature = torch.full((2,), -100.0), torch.full((2,), 0.1)
+    found = coefficients(s.encoding, twins, s.inverse, bias, temperature, "gated", known=torch.ones(3, 5, 2))
+    assert bool((found.gates == 1).all())
+    once = similarity(s.encoding, s.i_stars[0], s.inverse)
+    torch.testing.assert_close(found.removal.sum(dim=-1), once, rtol=1e-3, atol=1e-4)
+
+
+def test_one_token_measured_for_two_concepts_of_one_i_star_is_refused_by_name() -> None:
+    s = Scene(2)
+    twins = torch.stack([s.i_stars[0], s.i_stars[1], s.i_stars[0]])
+    settings_of = (torch.full((3,), 0.7), torch.full((3,), 0.15))
+    known = known_of(1, 3)
+    known[2, 4] = torch.tensor([torch.nan, 0.0, torch.nan])
+    with pytest.raises(ConceptError, match=r"biscuit and cookie .*Leave one out"):
+        coefficients(s.encoding, twins, s.inverse, *settings_of, "gated", ("biscuit", "mug", "cookie"), known)
+
+
 @pytest.mark.parametrize("removal", REMOVALS)
 def test_where_a_similarity_is_known_the_gate_is_set_by_it_and_elsewhere_by_measuring(
     removal: Removal,

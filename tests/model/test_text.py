@@ -15,6 +15,10 @@ class Words:
     embedding: torch.Tensor
     superclass: str = "dog"
 
+    @property
+    def embeddings(self) -> dict[str, torch.Tensor]:
+        return {"text_encoder": self.embedding}
+
 
 @pytest.fixture
 def encoder(tiny_pipe: Any) -> PromptEncoder:

@@ -10,8 +10,10 @@ from PIL import Image
 
 from perfusion_core.errors import PerfusionError, PromptError
 from perfusion_core.model.base import Base
+from perfusion_core.model.describe import cross_attentions
 from perfusion_core.model.schedulers import make_scheduler
 from perfusion_core.sampling.generator import front, generate, generate_rows, grid
+from perfusion_core.sampling.plan import make_plan
 from perfusion_core.sampling.repeat import repeat
 from perfusion_core.sampling.request import GenerationRequest, Row
 
@@ -208,6 +210,20 @@ def test_words_that_do_not_fit_are_returned_as_a_warning(tiny_base, concepts, co
     assert any("left out: “" in warning and "snow" in warning for warning in made.warnings)
 
 
+def test_a_projection_that_is_passed_by_is_returned_as_a_warning(tiny_base, concepts, covariance) -> None:
+    attention = next(iter(cross_attentions(tiny_base.unet).values()))
+    assert generate(tiny_base, concepts, ask(), covariance=covariance).warnings == ()
+
+    class Deaf:
+        def __call__(self, _attention: Any, hidden_states: Any, **_: Any) -> Any:
+            return hidden_states
+
+    attention.processor = Deaf()
+    warnings = generate(tiny_base, concepts, ask(count=2), covariance=covariance).warnings
+    assert len(warnings) == 1
+    assert warnings[0].startswith("2 of 8 edited projections were not used")
+
+
 def test_a_concept_of_another_base_is_allowed_with_a_warning(tiny_base, make_concept, covariance) -> None:
     stranger = make_concept(tiny_base).with_metadata(base="elsewhere", base_fingerprint="other")
     made = generate(tiny_base, {"biscuit": stranger}, ask(), covariance=covariance)
@@ -296,18 +312,29 @@ def test_a_concept_named_in_the_negative_prompt_alone_takes_part_and_is_in_the_r
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"),
-    [("sd-turbo", ("euler", 4, 0.0)), ("lcm-dreamshaper", ("lcm", 4, 1.0)), ("tiny", ("ddim", 20, 3.0))],
+    ("name", "expected", "spacing"),
+    [
+        ("sd-turbo", ("euler", 4, 0.0), "trailing"),
+        ("sd_lightning_2step", ("euler", 2, 0.0), "trailing"),
+        ("Hyper-SD15-8steps", ("ddim", 8, 0.0), "trailing"),
+        ("lcm-dreamshaper", ("lcm", 4, 1.0), "linspace"),
+        ("tiny", ("ddim", 20, 3.0), "linspace"),
+    ],
 )
 def test_a_base_gets_the_steps_and_guidance_it_was_made_for(
-    tiny_pipe, make_concept, covariance, name: str, expected: tuple[str, int, float]
+    tiny_pipe, make_concept, covariance, name: str, expected: tuple[str, int, float], spacing: str
 ) -> None:
     base = Base(name, tiny_pipe)
     request = GenerationRequest(PROMPT, seed=1)
     made = generate(base, {"biscuit": make_concept(base)}, request, covariance=covariance).images[0]
     assert (made.recipe.scheduler, made.recipe.steps, made.recipe.guidance) == expected
-    if name == "sd-turbo":
-        assert make_scheduler(base, "euler").config.timestep_spacing == "trailing"
+    assert "without guidance" not in " ".join(make_plan(base, {}, GenerationRequest("a dog")).warnings)
+    assert make_scheduler(base, "euler").config.timestep_spacing == spacing
+
+
+def test_guidance_on_a_base_of_few_steps_is_warned_of(tiny_pipe) -> None:
+    said = make_plan(Base("sd-turbo", tiny_pipe), {}, GenerationRequest("a dog", guidance=7)).warnings
+    assert "sd-turbo was made to draw in 4 steps without guidance, and at 7 colours burn out" in said[-1]
 
 
 def test_memory_running_out_makes_smaller_batches_and_at_last_says_what_to_do(

@@ -8,14 +8,18 @@ from typing import Any
 import pytest
 
 from perfusion_core.errors import TrainingError
+from perfusion_core.model.families.description import Family
+from perfusion_core.model.families.stable_diffusion import STABLE_DIFFUSION
+from perfusion_core.model.few_steps import FewSteps
 from perfusion_core.training.recipe import TEMPLATES, VALIDATION_PROMPTS, Recipe
 
 
 @dataclass
 class Facts:
+    family: Family = STABLE_DIFFUSION
     text_width: int = 768
     image_size: int = 512
-    distilled: str | None = None
+    few_steps: FewSteps | None = None
 
 
 def test_stable_diffusion_preset_is_the_papers_table() -> None:
@@ -64,8 +68,8 @@ def test_a_batch_that_was_asked_for_stays_as_it_is() -> None:
 
 
 def test_a_base_of_few_steps_is_validated_in_few_and_guidance_can_be_set() -> None:
-    recipe = Recipe.preset(Facts(distilled="turbo"))
-    assert (recipe.validation_steps, recipe.validation_guidance) == (4, None)
+    recipe = Recipe.preset(Facts(few_steps=FewSteps("lightning", 2)))
+    assert (recipe.validation_steps, recipe.validation_guidance) == (2, None)
     assert "validation_guidance" not in recipe.to_dict()
     asked = Recipe.preset(Facts(), validation_guidance=3)
     assert Recipe.from_dict(asked.to_dict()).validation_guidance == 3

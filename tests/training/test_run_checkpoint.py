@@ -153,10 +153,11 @@ def test_nan_stops_at_once_and_keeps_the_last_finite_checkpoint(
 ) -> None:
     gather, calls = trainer_module.gather_gradients, []
 
-    def spoiled(*args: Any) -> float:
+    def spoiled(steps: Any) -> None:
         calls.append(1)
-        loss = gather(*args)
-        return float("nan") if len(calls) == 5 else loss
+        gather(steps)
+        if len(calls) == 5:
+            steps[0].loss = float("nan")
 
     monkeypatch.setattr(trainer_module, "gather_gradients", spoiled)
     with pytest.raises(TrainingError, match=r"step 5: .*checkpoint of step 3 in “run” is kept.*value_rate"):
@@ -170,10 +171,9 @@ def test_infinite_targets_stop_even_when_the_loss_looks_fine(
 ) -> None:
     gather = trainer_module.gather_gradients
 
-    def spoiled(base: Any, learned: Any, *args: Any) -> float:
-        loss = gather(base, learned, *args)
-        next(iter(learned.values.values())).grad.fill_(float("inf"))
-        return loss
+    def spoiled(steps: Any) -> None:
+        gather(steps)
+        next(iter(steps[0].learned.values.values())).grad.fill_(float("inf"))
 
     monkeypatch.setattr(trainer_module, "gather_gradients", spoiled)
     with pytest.raises(TrainingError, match=r"step 1: .*no longer finite"):

@@ -32,7 +32,7 @@ def models(pocket: Path, tmp_path: Path) -> Path:
     save_file(changed, weights, metadata={"format": "pt"})
     other = tmp_path / "models" / "large"
     other.mkdir()
-    (other / "model_index.json").write_text('{"_class_name": "StableDiffusionXLPipeline"}')
+    (other / "model_index.json").write_text('{"_class_name": "StableDiffusion3Pipeline"}')
     return tmp_path / "models"
 
 
@@ -53,7 +53,7 @@ def test_another_base_is_taken_from_the_sidebar_and_concepts_of_the_first_say_so
     own_app.open(page)
     expect(page.locator("#unsupported summary")).to_have_text("1 model here cannot be used")
     page.locator("#unsupported summary").click()
-    expect(page.locator("#unsupported")).to_contain_text("SDXL")
+    expect(page.locator("#unsupported")).to_contain_text("Stable Diffusion 3")
     expect(page.locator(".chip-foreign")).to_have_count(0)
 
     page.locator("#base input").click()
@@ -67,7 +67,7 @@ def test_another_base_is_taken_from_the_sidebar_and_concepts_of_the_first_say_so
 
     page.locator("#base input").fill(str(models / "large"))
     page.locator("#base input").press("Enter")
-    expect(page.locator("#machine .said-problem")).to_contain_text("not supported yet")
+    expect(page.locator("#machine .said-problem")).to_contain_text("not supported")
 
     page.locator("#base input").fill("pocket")
     page.locator("#base input").press("Enter")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from perfusion_core.concept import concept_bytes, load_concept, validate_name
 from perfusion_core.concept_name import require_distinct
-from perfusion_core.errors import LibraryError, PerfusionError
+from perfusion_core.errors import ConceptError, LibraryError, NameTakenError, PerfusionError
 from perfusion_core.files import explained, move_folder, remove_folder, write_atomic
 from perfusion_core.studio.library.entry import (
     CONCEPT_FILE,
@@ -186,7 +186,7 @@ class Library:
             canonical = validate_name(plain(new_name))
             other = self.find(canonical)
             if other is not None and other.id != entry.id:
-                raise LibraryError(_taken(canonical, "choose a third name"))
+                raise _taken(canonical, "choose a third name")
             require_distinct(canonical, (other.name for other in self.entries() if other.id != entry.id))
             return self._update(entry, name=canonical)
 
@@ -268,8 +268,11 @@ class Library:
         """
         taken = [entry for entry in self._called(name) if but is None or entry.folder != but]
         if taken and not overwrite:
-            raise LibraryError(_taken(taken[0].name, "choose another name, or overwrite it (--overwrite)"))
-        require_distinct(name, (entry.name for entry in self.entries()))
+            raise _taken(taken[0].name, "choose another name, or overwrite it (--overwrite)")
+        try:
+            require_distinct(name, (entry.name for entry in self.entries()))
+        except ConceptError as error:
+            raise NameTakenError(str(error)) from None
         return taken
 
     def _to_trash(self, entry: LibraryEntry) -> Deleted:
@@ -282,5 +285,5 @@ class Library:
         return Deleted(target.name, entry.name, now)
 
 
-def _taken(name: str, way_out: str) -> str:
-    return f"There is a concept <{name}> already: {way_out}."
+def _taken(name: str, way_out: str) -> NameTakenError:
+    return NameTakenError(f"There is a concept <{name}> already: {way_out}.")

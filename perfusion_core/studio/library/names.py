@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from perfusion_core.concept_name import MAX_NAME_LENGTH
+from perfusion_core.concept_name import MAX_NAME_LENGTH, looks
 
 
 def plain(name: str) -> str:
@@ -13,13 +13,14 @@ def plain(name: str) -> str:
 
 
 def free_name(name: str, taken: Iterable[str], suffix: str = "") -> str:
-    """`name` with `suffix`, or with a number behind that, so that it is not among `taken`.
+    """`name` with `suffix`, or with a number behind that, so that it neither is nor looks like one of
+    `taken`.
 
     The name is shortened where the whole would be longer than a name may be; never the suffix or the number.
     """
-    known = {other.casefold() for other in taken}
+    known = {looks(other) for other in taken}
     number, ending = 1, suffix
-    while (found := f"{name[: MAX_NAME_LENGTH - len(ending)].rstrip('-_')}{ending}").casefold() in known:
+    while looks(found := f"{name[: MAX_NAME_LENGTH - len(ending)].rstrip('-_')}{ending}") in known:
         number += 1
         ending = f"{suffix}-{number}"
     return found

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from perfusion_core.concept import validate_name
 from perfusion_core.container import shown
-from perfusion_core.errors import LibraryError, PromptError
+from perfusion_core.errors import LibraryError, NameTakenError, PromptError
 from perfusion_core.printable import is_showable
 from perfusion_core.sampling.generator import GenerationRequest, generate
 from perfusion_core.studio.bases import LoadedBase, Missing
@@ -207,10 +207,8 @@ def teach(
         chosen = chosen.with_metadata(thumbnail=embedded(thumbnail))
     try:
         entry = library.add(chosen, thumbnail=thumbnail, folder=folder, overwrite=teaching.overwrite)
-    except LibraryError:
+    except NameTakenError:
         free = library.free_name(chosen.name)
-        if free == chosen.name:
-            raise
         warnings.append(f"<{chosen.name}> was given to another concept meanwhile, so this one is <{free}>.")
         renamed = chosen.with_metadata(name=free)
         entry = library.add(renamed, thumbnail=thumbnail, folder=folder)

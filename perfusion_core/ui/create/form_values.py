@@ -19,6 +19,7 @@ SCHEDULERS = {
     "Euler": "euler",
     "Euler ancestral": "euler-a",
     "DPM++ 2M": "dpm++",
+    "LCM": "lcm",
 }
 
 

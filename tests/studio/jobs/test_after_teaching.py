@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from perfusion_core.errors import PerfusionError
+from perfusion_core.errors import LibraryError, PerfusionError
 from perfusion_core.studio.app import Studio
 from perfusion_core.studio.fronts import first_front as fronts
 from perfusion_core.studio.library.library import Library
@@ -110,3 +110,35 @@ def test_a_name_given_away_while_it_was_taught_gets_a_number_and_a_warning(
     again = teach(library, loaded, folder).entry
     assert again is not None
     assert again.id == taught.entry.id
+
+
+def test_a_name_that_looks_alike_given_away_while_it_was_taught_gets_a_number_too(
+    library: Library, loaded: Any, make_concept: Any, photos: list[Path]
+) -> None:
+    folder = begin_teaching(library, TeachRequest(photos, "cop", "dog", settings=QUICK))
+    library.add(make_concept(loaded.base, "сор"))  # Cyrillic
+    taught = teach(library, loaded, folder)
+    assert taught.entry is not None
+    assert taught.entry.name == "cop-2"
+    assert any("<cop-2>" in words for words in taught.warnings)
+
+
+def test_a_disk_that_refuses_the_old_ones_way_to_the_trash_gives_the_new_one_no_other_name(
+    library: Library, loaded: Any, make_concept: Any, photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = library.add(make_concept(loaded.base, "rex"))
+    folder = begin_teaching(library, TeachRequest(photos, "rex", "dog", settings=QUICK, overwrite=True))
+
+    def full(*_: Any) -> None:
+        raise LibraryError("The folder cannot be made (No space left on device).")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Library, "_to_trash", full)
+        with pytest.raises(LibraryError, match="No space left"):
+            teach(library, loaded, folder)
+    assert {entry.name for entry in library.entries()} == {"rex"}
+    taught = teach(library, loaded, folder)
+    assert taught.entry is not None
+    assert not any("meanwhile" in words for words in taught.warnings)
+    assert [(entry.folder, entry.name) for entry in library.entries()] == [(folder, "rex")]
+    assert [deleted.id for deleted in library.deleted()] == [old.id]

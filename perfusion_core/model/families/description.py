@@ -1,0 +1,145 @@
+"""What differs between kinds of base models, as data. Importing this needs neither torch nor diffusers.
+
+One `Family` a kind: the rest of the project reads it and asks nothing else about the kind of a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+States = Literal["last", "penultimate"]
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """One text encoder of a pipeline, and how its states become text for the denoiser.
+
+    part, tokenizer: the pipeline's attributes. table: path of the token embedding in the encoder, where it is
+    not what `get_input_embeddings` returns. states: the last hidden states or those before the last layer
+    (without the final norm). pooled: its pooled output goes to the denoiser too. masked: it is told which
+    tokens are padding. whole: a word's tokens depend on the space before it, so that a prompt is tokenised
+    in one piece. lowercase: the pipeline makes a prompt lower case and strips it. large: more than a thousand
+    million weights, read from disk in half precision and computed in bfloat16 except on a CPU.
+    length_argument, instruction_argument: the pipeline's arguments for the number of tokens and for a text
+    that is put before every prompt.
+    """
+
+    part: str = "text_encoder"
+    tokenizer: str = "tokenizer"
+    table: str = ""
+    states: States = "last"
+    pooled: bool = False
+    masked: bool = False
+    whole: bool = False
+    lowercase: bool = False
+    large: bool = False
+    length_argument: str = ""
+    instruction_argument: str = ""
+
+
+@dataclass(frozen=True)
+class TextInputs:
+    """What a denoiser is given of a text.
+
+    Shape: encoding (B, T, D'), mask (B, T) or None, pooled (B, P) or None.
+    """
+
+    encoding: Any
+    mask: Any = None
+    pooled: Any = None
+
+
+# Keyword arguments for a denoiser, beside noisy latents and time: of (pipeline, text, (height, width)).
+Arguments = Callable[[Any, TextInputs, tuple[int, int]], dict[str, Any]]
+
+
+def _no_options(_steps: int) -> dict[str, Any]:
+    return {}
+
+
+def _no_problem(_pipeline: Any) -> str:
+    return ""
+
+
+def _thousand(_pipeline: Any) -> float:
+    return 1000.0
+
+
+def _text_only(_pipeline: Any, text: TextInputs, _size: tuple[int, int]) -> dict[str, Any]:
+    return {"encoder_hidden_states": text.encoding}
+
+
+@dataclass(frozen=True)
+class Scheduler:
+    """A class of diffusers, what to set in its configuration, and what that calls the shift of a flow."""
+
+    class_name: str
+    settings: Mapping[str, Any]
+    shift: str = ""
+
+
+@dataclass(frozen=True)
+class Family:
+    """Everything that is peculiar to one kind of base model.
+
+    name, title         as concept files and people call it
+    pipelines           class in a model_index.json -> class of diffusers that it is loaded as
+    denoiser            the pipeline's attribute; its class is one of `denoiser_classes` (any, where empty)
+    encoders            the text encoders that a word is learned in; their states are joined in width
+    reader              modules of the denoiser that the text passes before the projections read it; i*, C and
+                        the gates live behind them, in what the projections read
+    returned            what the pipeline's `encode_prompt` returns, by the names of its arguments
+    prediction          what the denoiser predicts, where its scheduler does not say it in our words
+    flow_time           the time of pure noise, as the denoiser of a flow counts it
+    arguments           what the denoiser is told beside noisy latents and time
+    options             what the pipeline is told for images of so many steps, beside what all are told
+    loading             what diffusers is told when it loads one, such as parts to leave out
+    half                the half precision that its numbers fit into
+    full_decoder        whether its autoencoder stays in float32 where float16 was chosen, because that
+                        overflows: never, always, or where its configuration says so (`force_upcast`)
+    problem             why a pipeline of the family cannot be edited after all; "" where it can
+    sampling            scheduler, steps and guidance where nothing was asked for; "own" is the base's own
+    schedulers          those that can be asked for by name, beside its own; None: all of the usual ones
+    teaching            settings of a recipe that differ from Stable Diffusion's
+    activations_known   whether the memory of a training step was measured, so that a preset can be fitted
+    captions            how many captions the statistics are taken from; None for all
+    concept_format      the format of its concept files
+    guidance_in_denoiser  whether the denoiser is told how much guidance, instead of being run twice
+    """
+
+    name: str
+    title: str
+    pipelines: Mapping[str, str]
+    denoiser: str
+    denoiser_classes: tuple[str, ...] = ()
+    encoders: tuple[Encoder, ...] = (Encoder(),)
+    reader: tuple[str, ...] = ()
+    returned: tuple[str, ...] = ("prompt_embeds", "negative_prompt_embeds")
+    prediction: str = ""
+    flow_time: Callable[[Any], float] = _thousand
+    arguments: Arguments = _text_only
+    options: Callable[[int], dict[str, Any]] = _no_options
+    loading: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    half: Literal["float16", "bfloat16"] = "float16"
+    full_decoder: Literal["never", "configured", "always"] = "never"
+    problem: Callable[[Any], str] = _no_problem
+    sampling: tuple[str, int, float] = ("dpm++", 25, 7.5)
+    schedulers: Mapping[str, Scheduler] | None = None
+    teaching: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    activations_known: bool = False
+    captions: int | None = None
+    concept_format: int = 2
+    guidance_in_denoiser: bool = False
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts of a pipeline that have weights."""
+        return (self.denoiser, "vae", *(encoder.part for encoder in self.encoders))
+
+    def concept_facts(self, encoder_fingerprints: Mapping[str, str]) -> dict[str, Any]:
+        """What a concept's metadata says of the family, beyond what format 1 knows."""
+        if self.concept_format == 1:
+            return {}
+        return {"format_version": 2, "family": self.name, "encoders": dict(encoder_fingerprints)}

@@ -1,0 +1,26 @@
+"""One call of the denoiser, whatever its family asks for beside noisy latents and time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from perfusion_core.model.families.description import TextInputs
+
+if TYPE_CHECKING:
+    from perfusion_core.model.base import Base
+
+__all__ = ["TextInputs", "predict"]
+
+
+def predict(base: Base, noisy: Tensor, times: Tensor, text: TextInputs) -> Tensor:
+    """What the base predicts, in the denoiser's precision.
+
+    Shape: noisy (B, C, h, w), times (B,) as the denoiser counts them -> (B, C, h, w).
+    """
+    denoiser, factor = base.denoiser, base.description.vae_factor
+    size = (noisy.shape[-2] * factor, noisy.shape[-1] * factor)
+    told = base.family.arguments(base.pipeline, text, size)
+    found = denoiser(noisy.to(denoiser.dtype), timestep=times, return_dict=False, **told)[0]
+    return found[:, : noisy.shape[1]]  # what follows is a learned variance, which no pipeline uses
