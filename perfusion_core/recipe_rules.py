@@ -11,6 +11,7 @@ from perfusion_core.edit.choices import Removal
 from perfusion_core.printable import printable
 
 Keys = Literal["locked", "trained"]
+Neighbours = Literal["concept", "superclass"]
 Masks = Literal["auto", "none", "given"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Setting = str | int | float | bool
@@ -55,6 +56,7 @@ _WHOLE = frozenset(
 _CHOICES: dict[str, tuple[str, ...]] = {
     "removal": get_args(Removal),
     "keys": get_args(Keys),
+    "neighbours": get_args(Neighbours),
     "mask": get_args(Masks),
     "precision": get_args(Precision),
 }

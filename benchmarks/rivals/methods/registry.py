@@ -22,6 +22,12 @@ def all_methods() -> dict[str, Method]:
         GatedEdit(OURS, "Ours, local lock"),
         GatedEdit("ours-global", "Ours, global lock", lock="global"),
         GatedEdit("ours-trained-keys", "Ours, keys trained", teacher="gated-edit-keys", recipe=keys),
+        GatedEdit(
+            "ours-base-flow",
+            "Ours, other words beside the superclass",
+            teacher="gated-edit-base-flow",
+            recipe={"neighbours": "superclass"},
+        ),
         GatedEdit("ours-compact", "Ours, compact file", compact=True),
         Published(),
         TextualInversion(),
