@@ -12,7 +12,9 @@ def orthogonalised(update: Tensor, steps: int = 5) -> Tensor:
     """Nearest half-orthogonal matrix to `update` (r, c), by Newton-Schulz steps (Jordan et al. 2024)."""
     a, b, c = 3.4445, -4.7750, 2.0315
     tall = update.shape[0] > update.shape[1]
-    x = (update.T if tall else update).bfloat16()
+    # bf16 is enough; a CPU that does not compute in it is many times slower that way
+    native = update.is_cuda or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    x = (update.T if tall else update).to(torch.bfloat16 if native else update.dtype)
     x = x / (x.norm() + 1e-7)
     for _ in range(steps):
         gram = x @ x.T

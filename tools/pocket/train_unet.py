@@ -20,7 +20,7 @@ from tools.pocket.denoiser import signal_shares
 from tools.pocket.latents import Shard, load_shards
 from tools.pocket.paths import work_dir
 from tools.pocket.trainee import Trainee, diffusion_loss
-from tools.pocket.training import Log, stage_parser, step_rng
+from tools.pocket.training import Log, precision, stage_parser, step_rng
 from tools.pocket.words import ArticleDropper, load_tokenizer, token_ids
 
 STAGE = 6
@@ -52,7 +52,7 @@ class Feed:
 
     @torch.no_grad()
     def _states(self, ids: Tensor) -> Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with precision(self.device):
             return self.text(input_ids=ids.to(self.device)).last_hidden_state.bfloat16()
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""The UNet while it learns: bf16 network, fp32 masters, running average, and the loss they go down."""
+"""The UNet in training: a network in bf16 (or fp32), fp32 masters, running average, and the loss."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from torch import Tensor
 
 from tools.pocket.denoiser import WIDTHS, build_unet, draw_steps, noised
 from tools.pocket.optimiser import Pair
+from tools.pocket.training import fast_dtype
 
 
 class Trainee:
-    """The bf16 network that computes, its fp32 masters that learn, and their running average (EMA)."""
+    """The network that computes, the fp32 masters that learn, and their running average (EMA)."""
 
     def __init__(
         self,
@@ -27,7 +28,8 @@ class Trainee:
         build: Callable[[tuple[int, ...]], UNet2DConditionModel] = build_unet,
     ) -> None:
         self.master = build(widths).to(device)
-        self.network = build(widths).to(device).bfloat16().train()
+        self.network = build(widths).to(device, fast_dtype(device)).train()
+        self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if device.type == "cpu":  # fused attention is slow backwards on a CPU: 39 against 55 scenes a second
             self.network.set_attn_processor(AttnProcessor())
         self.optimiser = Pair(self.master, rate, muon)
@@ -93,5 +95,5 @@ def diffusion_loss(
     times = draw_steps(shares, len(clean), rng).to(clean.device)
     noise = torch.from_numpy(rng.standard_normal(clean.shape, dtype=np.float32)).to(clean.device)
     noisy, target = noised(clean, noise, shares[times])
-    made = network(noisy.bfloat16(), times, states).sample.float()
+    made = network(noisy.to(network.dtype), times, states.to(network.dtype)).sample.float()
     return ((made - target).square() * (weights / weights.mean())).mean()

@@ -23,7 +23,7 @@ from tools.pocket import checkpoint
 from tools.pocket.denoiser import signal_shares
 from tools.pocket.paths import work_dir
 from tools.pocket.trainee import Trainee, diffusion_loss
-from tools.pocket.training import Log, stage_parser, step_rng
+from tools.pocket.training import Log, fast_dtype, precision, stage_parser, step_rng
 from tools.pocket2 import codes, shards
 from tools.pocket2.denoiser import WIDTHS, SplitAttention, build_unet
 from tools.pocket2.render import Renderer
@@ -64,8 +64,8 @@ class Feed:
 
     @torch.no_grad()
     def _states(self, ids: Tensor) -> Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16):
-            return self.text(input_ids=ids.to(self.device)).last_hidden_state.bfloat16()
+        with precision(self.device):
+            return self.text(input_ids=ids.to(self.device)).last_hidden_state.to(fast_dtype(self.device))
 
     def _told(self, scene: Scene, rng: np.random.Generator) -> tuple[Caption, bool]:
         """A caption, and whether the things are drawn from their codes."""
@@ -101,7 +101,7 @@ class Feed:
                 for slot, position in enumerate(nouns[row].tolist()):
                     if position >= 0:
                         noise = torch.from_numpy(rng.standard_normal(CODE, dtype=np.float32)) * self.noise
-                        code = (self.shards[s].codes[k, slot].float() + noise).bfloat16().to(self.device)
+                        code = (self.shards[s].codes[k, slot].float() + noise).to(for_values)
                         for_values[row, position, :CODE] = code
                         if keys_too:
                             for_keys[row, position, :CODE] = code

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SIDE = 320  # pixels of a thumbnail
 TINT = (200, 69, 43)
 KEPT = 200  # files of a kind that can be made again
-PAINTED_FOR = 30 * 24 * 3600.0  # seconds that a mask painted by a person is kept
+PAINTED_FOR = 30 * 24 * 3600.0  # seconds that what a person painted or mirrored is kept
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Staged:
     """One photo: where the original is, what it was called, and its thumbnail; `masked` says what that shows.
 
     crop: the square a person chose, None where it is to be found; mask: the file of a mask painted over that
-    square, empty where it is to be found.
+    square, empty where it is to be found; away: the subject faces the other way than in most of the photos.
     """
 
     source: str
@@ -41,6 +41,7 @@ class Staged:
     masked: bool = False
     crop: Box | None = None
     mask: str = ""
+    away: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,15 +121,45 @@ def with_masks(staging: Staging, staged: Sequence[Staged], look: Look) -> tuple[
     Needs the base model where there is a word to look for; without a segmenter whole photos are shown and the
     remark says so.
     """
+    from perfusion_core.studio.teaching.facing import facing_away
+
     shown: list[Staged] = []
     remarks: list[str] = []
+    masks: list[NDArray[Any]] = []
     for one in staged:
         photo, mask, remark = look_for(staging, one, look)
+        masks.append(mask)
         masked = bool(mask.min() < 1.0)
         image = overlay(photo.image, mask) if masked else photo.image
         shown.append(replace(one, thumbnail=str(thumbnail(staging, image)), masked=masked))
         remarks += [remark] if remark else []
+    away = facing_away(masks)
+    shown = [replace(one, away=place in away) for place, one in enumerate(shown)]
     return shown, " ".join(dict.fromkeys(remarks))
+
+
+def mirrored(staging: Staging, one: Staged) -> Staged:
+    """The photo turned left to right, with the square and the mask that it was given by hand.
+
+    A copy takes the place of the file, which stays as it is. Raises `PerfusionError`.
+    """
+    from PIL import Image, ImageOps
+
+    from perfusion_core.training.photos import load_photos
+
+    full = load_photos(one.source)[0].full
+    crop: Box | None = None
+    if one.crop is not None:
+        left, top, right, bottom = one.crop
+        crop = (full.width - right, top, full.width - left, bottom)
+    mask = one.mask
+    if mask:
+        with Image.open(mask, formats=["PNG"]) as painted:
+            mask = str(staging_file(staging, ImageOps.mirror(painted), "painted"))
+    source = staging_file(staging, ImageOps.mirror(full), "mirrored")
+    with Image.open(one.thumbnail, formats=["PNG"]) as small:
+        shown = staging_file(staging, ImageOps.mirror(small), "thumbnails")
+    return replace(one, source=str(source), thumbnail=str(shown), crop=crop, mask=mask, away=False)
 
 
 def look_for(staging: Staging, one: Staged, look: Look) -> tuple[Photo, NDArray[Any], str]:
@@ -179,10 +210,10 @@ def thumbnail(staging: Staging, image: Image.Image) -> Path:
 
 
 def staging_file(
-    staging: Staging, image: Image.Image, kind: Literal["thumbnails", "masks", "painted"]
+    staging: Staging, image: Image.Image, kind: Literal["thumbnails", "masks", "painted", "mirrored"]
 ) -> Path:
-    """`image` in a PNG file of its own. Painted masks are a person's work and stay for a month; files of the
-    other kinds until KEPT newer ones have come. Raises `PerfusionError`.
+    """`image` in a PNG file of its own. Painted masks and mirrored photos are a person's work and stay for a
+    month; files of the other kinds until KEPT newer ones have come. Raises `PerfusionError`.
     """
     folder = staging.folder / kind
     make_folder(folder, "The photo cannot be shown. Free some space or allow writing there.", private=True)
@@ -190,7 +221,7 @@ def staging_file(
     image.save(buffer, format="PNG")
     path = folder / f"{uuid.uuid4().hex[:16]}.png"
     write_atomic(path, buffer.getvalue(), private=True)
-    if kind == "painted":
+    if kind in ("painted", "mirrored"):
         prune(folder, "*.png", older_than=PAINTED_FOR)
     else:
         prune(folder, "*.png", keep=KEPT)

@@ -25,6 +25,7 @@ class PhotoEditor:
     down: gr.Slider
     said: gr.HTML
     apply: gr.Button
+    mirror: gr.Button
     reset: gr.Button
     close: gr.Button
 
@@ -56,9 +57,10 @@ def render() -> PhotoEditor:
             down = gr.Slider(0, 100, 50, step=1, label="Top to bottom", min_width=110, elem_id="crop-down")
         said = gr.HTML("", elem_id="photo-said", js_on_load=None)
         with gr.Row():
-            done = gr.Button("Apply", variant="primary", size="md", min_width=90, elem_id="photo-apply")
-            reset = gr.Button("Reset", size="md", min_width=90, elem_id="photo-reset")
-            close = gr.Button("Cancel", size="md", min_width=90, elem_id="photo-close")
+            done = gr.Button("Apply", variant="primary", size="md", min_width=70, elem_id="photo-apply")
+            mirror = gr.Button("Mirror", size="md", min_width=70, elem_id="photo-mirror")
+            reset = gr.Button("Reset", size="md", min_width=70, elem_id="photo-reset")
+            close = gr.Button("Cancel", size="md", min_width=70, elem_id="photo-close")
     return PhotoEditor(
         opened=gr.State(None),
         panel=panel,
@@ -69,6 +71,7 @@ def render() -> PhotoEditor:
         down=down,
         said=said,
         apply=done,
+        mirror=mirror,
         reset=reset,
         close=close,
     )

@@ -10,7 +10,7 @@ import gradio as gr
 
 from perfusion_core.errors import PerfusionError
 from perfusion_core.studio.teaching.mask_editor import Frame, Opened, Table, apply, open_photo, recut
-from perfusion_core.studio.teaching.staging import Look, Staged, with_masks
+from perfusion_core.studio.teaching.staging import Look, Staged, mirrored, with_masks
 from perfusion_core.ui.event_options import QUIET, Updates
 from perfusion_core.ui.html import escape, note
 from perfusion_core.ui.teach.photo_editor import PhotoEditor
@@ -89,6 +89,19 @@ def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
             return {editor.said: note(str(error), "problem")}
         return {**after, **opened(editor, studio, after[room.staged], now.place, look(values))}
 
+    def mirror(values: Mapping[Any, Any]) -> Updates:
+        """Take square and mask over, turn the photo left to right, and stay in the editor."""
+        now: Opened | None = values[editor.opened]
+        if now is None:
+            return closed(editor)
+        staged = values[room.staged]
+        try:
+            one = apply(studio.staging, staged[now.place], now, _layer(values[editor.canvas]))
+            after = changed(staged, now.place, mirrored(studio.staging, one), look(values))
+        except PerfusionError as error:
+            return {editor.said: note(str(error), "problem")}
+        return {**after, **opened(editor, studio, after[room.staged], now.place, look(values))}
+
     def changed(staged: list[Staged], place: int, one: Staged, look: Look) -> Updates:
         (shown,), _ = with_masks(studio.staging, [one], look)
         after = [shown if k == place else other for k, other in enumerate(staged)]
@@ -109,6 +122,7 @@ def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
         slider.release(cut, {*seen, *sliders}, outputs(editor), **once)
     both = [room.staged, room.photos, *outputs(editor)]
     editor.apply.click(keep, seen, both, **once)
+    editor.mirror.click(mirror, seen, both, **once)
     editor.reset.click(reset, seen, both, **once)
     editor.close.click(lambda: closed(editor), None, outputs(editor), **QUIET)
 

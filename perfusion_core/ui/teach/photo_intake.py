@@ -10,7 +10,7 @@ import gradio as gr
 
 from perfusion_core.errors import PerfusionError
 from perfusion_core.studio.teaching.example_photos import example_set
-from perfusion_core.studio.teaching.staging import Look, Staged, stage, with_masks
+from perfusion_core.studio.teaching.staging import Look, Staged, mirrored, stage, with_masks
 from perfusion_core.ui.event_options import AT_ONCE, QUIET, Updates
 from perfusion_core.ui.field_values import LONGEST_KIND, bounded
 from perfusion_core.ui.html import note, notes
@@ -60,7 +60,13 @@ def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
         }
 
     def touch(staged: list[Staged], kind: str | None, mask: str, event: gr.EventData) -> Updates:
-        """Open a photo in the editor, or leave one out."""
+        """Open a photo in the editor, leave one out, or mirror those that face the other way."""
+        if getattr(event, "turn", None):
+            try:
+                turned = [mirrored(studio.staging, one) if one.away else one for one in staged]
+            except PerfusionError as error:
+                return shown(staged, [str(error)])
+            return {**shown(turned, []), room.form.flip: False}
         place = getattr(event, "open", None)
         if place is None:
             return shown([one for k, one in enumerate(staged) if str(k) != str(event.pick)], [])
@@ -99,7 +105,7 @@ def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
     room.examples.click(example, None, [*photos, room.name, room.kind], **QUIET).then(
         masks, seen, masked, **IN_TURN
     )
-    room.photos.click(touch, seen, photos, **IN_TURN)
+    room.photos.click(touch, seen, [*photos, room.form.flip], **IN_TURN)
     room.kind.input(masks, seen, masked, trigger_mode="always_last", **IN_TURN)
     room.check.click(take_word, None, room.kind, **QUIET).then(masks, seen, masked, **IN_TURN)
     room.form.mask.input(masks, seen, masked, **IN_TURN)

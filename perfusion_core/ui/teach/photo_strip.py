@@ -32,10 +32,23 @@ def thumbnails(staged: list[Staged], served: Served) -> str:
         else "Cropped and turned upright, as they are learned from."
     )
     words += " Click a photo to crop it or paint its mask."
-    return f'<div class="photos">{figures}</div><p class="quiet">{words}</p>'
+    return f'<div class="photos">{figures}</div>{_turning(staged)}<p class="quiet">{words}</p>'
+
+
+def _turning(staged: list[Staged]) -> str:
+    """An offer to turn the photos in which the subject faces the other way; empty when there are none."""
+    away = [one.name for one in staged if one.away]
+    if not away:
+        return ""
+    which = f"{len(away)} of the photos seem" if len(away) > 1 else "One of the photos seems"
+    them = "them" if len(away) > 1 else "it"
+    return (
+        f'<p class="said">{which} to face the other way. Learned from both sides, a thing is drawn as '
+        f'both at once. <button type="button" class="link" data-turn="away">Mirror {them}</button></p>'
+    )
 
 
 def _mark(one: Staged) -> str:
-    """A label on a photo whose mask was painted, or whose square was chosen, by hand."""
-    done = "mask" if one.mask else "crop" if one.crop else ""
-    return f'<span class="mark">your {done}</span>' if done else ""
+    """A label on a photo whose mask or square was made by hand, or whose subject faces away."""
+    done = "your mask" if one.mask else "your crop" if one.crop else "faces away" if one.away else ""
+    return f'<span class="mark">{done}</span>' if done else ""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # A click on a photo, or on a set of example photos, sends what its button carries.
 CLICKS = """
 element.addEventListener('click', (event) => {
-  const button = event.target.closest('[data-pick], [data-open]');
+  const button = event.target.closest('[data-pick], [data-open], [data-turn]');
   if (button) trigger('click', {...button.dataset});
 });
 """

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageOps
 
 from perfusion_core.errors import PhotoError
 from perfusion_core.studio.app import Studio
 from perfusion_core.studio.bases import Missing
 from perfusion_core.studio.teaching.example_photos import example_set, example_sets
-from perfusion_core.studio.teaching.staging import Look, overlay, stage, with_masks
+from perfusion_core.studio.teaching.staging import Look, Staged, mirrored, overlay, stage, with_masks
 
 
 @pytest.fixture
@@ -70,3 +71,62 @@ def test_the_example_sets_have_photos_a_title_and_a_kind() -> None:
     assert all(one.photos and one.title and one.superclass for one in sets)
     assert example_set(sets[0].name) == sets[0]
     assert example_set("../etc") is None
+
+
+class OrangeSegmenter:
+    """Sees what is orange."""
+
+    def soft_masks(self, images: list[Image.Image], superclass: str) -> list[np.ndarray]:
+        pixels = [np.asarray(image.convert("RGB"), dtype=np.float32) for image in images]
+        return [((one[..., 0] - one[..., 2]) > 100).astype(np.float32) for one in pixels]
+
+
+def boot(path: Path, x: int = 20, *, turned: bool = False) -> Path:
+    """An orange shaft on a foot that points to the right, or turned to the left."""
+    image = Image.new("RGB", (96, 96), "lightblue")
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((x, 15, x + 15, 70), fill="orange")
+    draw.rectangle((x, 70, x + 50, 85), fill="orange")
+    (ImageOps.mirror(image) if turned else image).save(path)
+    return path
+
+
+def test_photos_that_face_the_other_way_are_said_and_mirrored(
+    studio: Studio, loaded: Any, tmp_path: Path
+) -> None:
+    loaded.__dict__["segmenter"] = OrangeSegmenter()
+    paths = [boot(tmp_path / f"{x}.png", x, turned=x == 24) for x in (20, 24, 30)]
+    staged, _ = with_masks(studio.staging, stage(studio.staging, paths), Look("boot"))
+    assert [one.away for one in staged] == [False, True, False]
+    before = paths[1].read_bytes()
+    turned = [mirrored(studio.staging, one) if one.away else one for one in staged]
+    assert paths[1].read_bytes() == before
+    assert turned[1].name == "24.png"
+    with Image.open(turned[1].source) as now, Image.open(boot(tmp_path / "right.png", 24)) as right:
+        assert now.convert("RGB").tobytes() == right.convert("RGB").tobytes()
+    again, _ = with_masks(studio.staging, turned, Look("boot"))
+    assert not any(one.away for one in again)
+
+
+def test_a_mirrored_photo_keeps_its_square_and_mask(studio: Studio, tmp_path: Path) -> None:
+    path = boot(tmp_path / "boot.png")
+    (one,) = stage(studio.staging, [path])
+    mask = tmp_path / "mask.png"
+    drawn = Image.new("L", (60, 60))
+    drawn.paste(255, (0, 0, 10, 60))
+    drawn.save(mask)
+    made = mirrored(studio.staging, replace(one, crop=(5, 10, 65, 70), mask=str(mask)))
+    assert made.crop == (96 - 65, 10, 96 - 5, 70)
+    with Image.open(made.mask) as turned:
+        assert turned.crop((50, 0, 60, 60)).getextrema() == (255, 255)
+        assert turned.crop((0, 0, 50, 60)).getextrema() == (0, 0)
+    back = mirrored(studio.staging, made)
+    assert back.crop == (5, 10, 65, 70)
+    with Image.open(back.source) as now, Image.open(path) as first:
+        assert now.convert("RGB").tobytes() == first.convert("RGB").tobytes()
+
+
+def test_a_photo_that_is_gone_cannot_be_mirrored(studio: Studio, tmp_path: Path) -> None:
+    gone = Staged(str(tmp_path / "gone.png"), "gone.png", str(tmp_path / "gone.png"))
+    with pytest.raises(PhotoError, match=r"gone\.png"):
+        mirrored(studio.staging, gone)

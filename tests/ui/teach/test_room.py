@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from perfusion_core.studio.library.library import Library
 from perfusion_core.studio.teaching.run_folder import RunFolder
@@ -149,6 +149,33 @@ def test_after_a_refused_photo_the_drop_zone_takes_the_next_one(
     page.wait_for_timeout(1000)
     page.locator("#photos-in input[type=file]").set_input_files(cats[1])
     expect(page.locator("#photos figure")).to_have_count(2)
+
+
+def test_photos_that_face_the_other_way_are_mirrored(app: RunningApp, page, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
+    birds = sorted((ROOT / "assets" / "examples" / "parrot").glob("*.jpg"))
+    other = tmp_path / "other.png"
+    with Image.open(birds[2]) as image:
+        ImageOps.mirror(image).save(other)
+    app.open(page, "Teach")
+    page.locator("#photos-in input[type=file]").set_input_files([birds[0], birds[4], other])
+    page.wait_for_selector("#photos figure >> nth=2")
+    page.locator("#teach-kind input").fill("bird")
+    page.locator("#teach-kind input").press("Enter")
+    expect(page.locator("#photos .mark")).to_have_text(["faces away"])
+    page.click("#photos [data-turn]")
+    expect(page.locator("#photos [data-turn]")).to_have_count(0)
+    expect(page.locator("#photos figure")).to_have_count(3)
+    page.locator("#teach .label-wrap").click()
+    expect(page.locator("#teach-flip input")).not_to_be_checked()
+
+    page.click("#photos [data-open='0']")
+    page.click("#photo-mirror")
+    expect(page.locator("#crop-across input[type=range]")).to_be_visible()
+    page.click("#photo-close")
+    page.locator("#teach-kind input").press("Enter")
+    expect(page.locator("#photos figure")).to_have_count(3)
 
 
 def _ask(page: Page) -> None:
