@@ -207,9 +207,7 @@ def _decode(content: bytes) -> Concept:
         superclass_encoding=tensors.get("superclass_encoding"),
         values=rows[0],
         keys=rows[1] if len(rows) == 2 else None,
-        further_embeddings={
-            part: tensors[_tensor_of(part)] for part in metadata.encoders if part != "text_encoder"
-        },
+        further_embeddings={p: tensors[_tensor_of(p)] for p in metadata.encoders if p != "text_encoder"},
     )
 
 

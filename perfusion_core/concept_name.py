@@ -104,8 +104,9 @@ def validate_name(text: str) -> str:
 
 def require_distinct(name: str, others: Iterable[str]) -> None:
     """Raise ConceptError when `name` looks like another name in `others`. All are canonical."""
+    skeleton = looks(name)
     for other in others:
-        if other != name and looks(other) == looks(name):
+        if other != name and looks(other) == skeleton:
             raise ConceptError(
                 f"The name {shown(name)} looks like <{other}>, which is here already, but is written with "
                 "other letters. Choose another name."

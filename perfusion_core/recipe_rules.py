@@ -13,6 +13,7 @@ from perfusion_core.printable import printable
 Keys = Literal["locked", "trained"]
 Neighbours = Literal["concept", "superclass"]
 Masks = Literal["auto", "none", "given"]
+WordNorm = Literal["free", "vocabulary"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Setting = str | int | float | bool
 
@@ -35,6 +36,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "bias": (-10.0, 10.0),
     "temperature": (0.001, 10.0),
     "inference_temperature": (0.001, 10.0),
+    "noise_from": (0.0, 1.0),
+    "noise_to": (0.0, 1.0),
     "resolution": (64, 2048),
     "seed": (0, 2**63 - 1),
     "checkpoint_every": (1, 10_000),
@@ -58,6 +61,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "keys": get_args(Keys),
     "neighbours": get_args(Neighbours),
     "mask": get_args(Masks),
+    "word_norm": get_args(WordNorm),
     "precision": get_args(Precision),
 }
 _SWITCHES = frozenset({"flip", "gradient_checkpointing"})
@@ -82,7 +86,12 @@ def setting_problem(name: str, value: Any) -> str:
 
 def settings_problem(settings: Mapping[str, Any]) -> str:
     """The first of the problems of several settings; empty when there are none."""
-    return next(filter(None, (setting_problem(name, value) for name, value in settings.items())), "")
+    single = next(filter(None, (setting_problem(name, value) for name, value in settings.items())), "")
+    return single or _stretch_problem(settings.get("noise_from", 0.0), settings.get("noise_to", 1.0))
+
+
+def _stretch_problem(low: float, high: float) -> str:
+    return "" if low < high else f"noise_from is {low} and noise_to {high}; choose a larger noise_to."
 
 
 def _number_problem(name: str, value: Any) -> str:

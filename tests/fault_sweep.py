@@ -85,7 +85,8 @@ class FaultyDisk:
 
     @contextmanager
     def mounted(self) -> Iterator[FaultyDisk]:
-        real = {name: getattr(os, name) for name in ("open", "fdopen", "fsync", "replace", "mkdir")}
+        real = {name: getattr(os, name) for name in ("open", "fdopen", "fsync", "replace")}
+        real["mkdir"] = Path.mkdir  # before Python 3.11 it keeps the function of `os` that it began with
 
         def plain(name: str) -> Callable[..., Any]:
             def call(*arguments: Any, **options: Any) -> Any:
@@ -105,8 +106,11 @@ class FaultyDisk:
         def fdopen(*arguments: Any, **options: Any) -> Any:
             return _TornFile(real["fdopen"](*arguments, **options), self)
 
-        replaced = {name: plain(name) for name in ("fsync", "replace", "mkdir")}
-        with mock.patch.multiple(os, open=open_, fdopen=fdopen, **replaced):
+        replaced = {name: plain(name) for name in ("fsync", "replace")}
+        with (
+            mock.patch.multiple(os, open=open_, fdopen=fdopen, **replaced),
+            mock.patch.object(Path, "mkdir", plain("mkdir")),
+        ):
             yield self
 
 

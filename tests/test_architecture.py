@@ -10,6 +10,7 @@ from collections import Counter
 from graphlib import CycleError, TopologicalSorter
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -80,10 +81,30 @@ def test_there_is_no_drawer_for_odds_and_ends() -> None:
     assert not names & {"utils", "util", "helpers", "misc", "common"}
 
 
+def test_the_page_says_where_twenty_features_are() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    rows = page.partition("## Where is the code that")[2].partition("\n## ")[0].splitlines()
+    named = [re.findall(r"`([\w/]+\.py)`", row) for row in rows if row.endswith(".py` |")]
+    assert len(named) >= 20
+    assert all((ROOT / "perfusion_core" / path).is_file() for paths in named for path in paths)
+
+
 def test_no_two_files_share_a_name() -> None:
     names = Counter(path.name for path in (ROOT / "perfusion_core").rglob("*.py"))
     twice = {name for name, count in names.items() if count > 1}
     assert twice <= {"__init__.py", "room.py"}
+
+
+def test_files_are_short() -> None:
+    folders = ("perfusion_core", "tests", "tools", "benchmarks")
+    lines = {
+        str(path.relative_to(ROOT)): path.read_text("utf-8").count("\n")
+        for folder in folders
+        for path in (ROOT / folder).rglob("*.py")
+    }
+    assert len(lines) > 300
+    assert {path: count for path, count in lines.items() if count > 300} == {}
+    assert median(lines.values()) < 130
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:

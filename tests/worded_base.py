@@ -7,20 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from perfusion_core.model.known_words import FILE_NAME, KnownWords
-from tools.pocket.domain import ACCESSORIES, ANIMALS, CLASSES, COLOURS, PLACES, STYLES
+from tools.pocket.things import COLOURS, COMMON, HATS, PLACES, STYLES, kinds
 
 
 def pocket_fields() -> dict[str, Any]:
-    """What the words.json of the first pocket base would hold."""
+    """What the words.json of a base that knows the plainest things would hold."""
+    alive = [kind.name for kind in kinds() if kind.alive and kind.name in COMMON]
     return {
         "version": 1,
         "kinds": {
-            "animals": sorted(ANIMALS),
-            "things": [*(name for name in CLASSES if name not in ANIMALS), "potted plant"],
+            "animals": sorted(alive),
+            "things": [*(name for name in COMMON if name not in alive), "potted plant"],
         },
         "generic": ["thing"],
         "colours": list(COLOURS),
-        "wearing": [f"wearing a {hat}" for hat in ACCESSORIES],
+        "wearing": [f"wearing a {hat}" for hat in HATS],
         "places": [phrase.format(colour="white") for phrase in PLACES.values()],
         "styles": list(STYLES.values()),
         "openings": ["a picture of"],

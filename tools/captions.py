@@ -18,7 +18,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.pocket.domain import ACCESSORIES, CLASSES, COLOURS, OPENINGS, PLACES
+from tools.pocket.things import COLOURS, COMMON, HATS, OPENINGS, PLACES
 
 COUNT = 20_000
 SEED = 20_26
@@ -115,11 +115,11 @@ def gloss_line(nouns: Nouns, draw: random.Random) -> str:
 
 
 def pocket_thing(draw: random.Random) -> str:
-    words = draw.choice(list(CLASSES))
+    words = draw.choice(list(COMMON))
     if draw.random() < 0.4:
         words = f"{draw.choice(list(COLOURS))} {words}"
     if draw.random() < 0.25:
-        return f"{with_article(words)} wearing {with_article(draw.choice(list(ACCESSORIES)))}"
+        return f"{with_article(words)} wearing {with_article(draw.choice(list(HATS)))}"
     return with_article(words)
 
 

@@ -22,7 +22,31 @@
     letGo = setTimeout(() => event.target.dispatchEvent(new PointerEvent("pointerup", { bubbles: true })), 350);
   });
 
-  // A concept file may be dropped anywhere on the library, and one dropped beside a field never opens in place
+  // How long the picture took that follows a slider: from the handle's last move until it is on the screen, and
+  // only of the picture that shows all sliders as they stand now. concept_sliders.py leaves the place for it.
+  let moved = 0;
+  document.addEventListener("input", (event) => {
+    if (event.target.matches("#sliders .dose input")) moved = performance.now();
+  }, true);
+  const standing = (place) => Object.entries(JSON.parse(place.dataset.at)).every(([name, position]) =>
+    Number(document.getElementById(`dose-${name}`)?.querySelector("input[type=range]")?.value) === position);
+  const frame = () => new Promise((next) => requestAnimationFrame(next));
+  window.perfusionLiveTime = async () => {
+    const since = moved;
+    for (const until = performance.now() + 5000; performance.now() < until; await frame()) {
+      const place = document.querySelector("#create-said .live-time");
+      const picture = document.querySelector("#gallery img");
+      if (!place || place.textContent || !picture?.complete) continue;
+      if (!decodeURIComponent(picture.src).endsWith(`/${place.dataset.image}`)) continue;
+      await frame();
+      if (since && moved === since && standing(place)) {
+        place.textContent = `${((performance.now() - since) / 1000).toFixed(2)} s from slider to picture`;
+      }
+      return;
+    }
+  };
+
+  // Concept files may be dropped anywhere on the library, and one dropped beside a field never opens in place
   // of the page.
   const library = (event) => event.target.closest?.("#library-room");
   const mark = (on) => document.querySelector("#library-room")?.classList.toggle("dropping", on);
@@ -37,11 +61,11 @@
     if (!files(event)) return;
     event.preventDefault();
     mark(false);
-    const input = library(event)?.querySelector("input[type=file]");
+    const input = library(event)?.querySelector("input[type=file]:not([webkitdirectory])");
     if (!input || !event.dataTransfer.files.length) return;
-    const one = new DataTransfer();
-    one.items.add(event.dataTransfer.files[0]);
-    input.files = one.files;
+    const dropped = new DataTransfer();
+    for (const file of event.dataTransfer.files) dropped.items.add(file);
+    input.files = dropped.files;
     input.dispatchEvent(new Event("change", { bubbles: true }));
   });
 

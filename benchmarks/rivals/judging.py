@@ -139,8 +139,9 @@ def load_judge(folder: Path | None, scorer: Scorer) -> Judge:
     """
     if folder is None:
         return ClipJudge(scorer)
-    from benchmarks.rivals.cache import source_hash
     from tools.pocket2 import judge
+
+    from benchmarks.rivals.cache import source_hash
 
     try:
         network = judge.load_judge(folder)

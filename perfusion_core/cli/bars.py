@@ -26,10 +26,10 @@ def step_bar(what: str) -> Generator[OnStep]:
 
 
 def note(text: str) -> None:
-    """A line for the person, beside the bar and not in the results."""
+    """Print a message to the error stream, above the bar; the results go to the output alone."""
     tqdm.write(printable(text), file=sys.stderr)
 
 
 def say(text: str) -> None:
-    """A line of the results. What came from a file is shown, and never acted on by the terminal."""
+    """Print a line of results. Control characters in it are shown as escapes."""
     print(printable(text))

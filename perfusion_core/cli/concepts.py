@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from perfusion_core.cli.bars import say
 from perfusion_core.cli.shelf import open_library
 from perfusion_core.errors import LibraryError
+from perfusion_core.files import is_folder
 from perfusion_core.printable import printable_json
 from perfusion_core.sampling.png import ForeignRecipe, read_any_recipe
 from perfusion_core.studio.library.library import Library, LibraryEntry
@@ -79,6 +80,8 @@ def library(settings: Settings, options: argparse.Namespace) -> int:
             options.name, Path(options.path), precision=precision, overwrite=options.overwrite
         )
         say(str(path))
+    elif action == "import" and is_folder(options.path):
+        return _import_folder(shelf, options)
     elif action == "import":
         taken = shelf.import_file(Path(options.path), name=options.name, overwrite=options.overwrite)
         say(f"{taken.placeholder} is in the library (made for {taken.metadata.base}).")
@@ -100,6 +103,22 @@ def library(settings: Settings, options: argparse.Namespace) -> int:
     else:
         return _restore(shelf, options.name)
     return 0
+
+
+def _import_folder(shelf: Library, options: argparse.Namespace) -> int:
+    from perfusion_core.studio.library.import_many import concept_files, import_many
+
+    if options.name or options.overwrite:
+        raise LibraryError(
+            "--name and --overwrite are for a single file. In a folder, a concept whose name is taken gets a "
+            "number."
+        )
+    folder = Path(options.path)
+    summary = import_many(shelf, concept_files(folder), folder)
+    say(summary.headline())
+    for line in summary.lines():
+        say(line)
+    return 0 if summary.whole else 2
 
 
 def _list(shelf: Library) -> int:

@@ -34,7 +34,9 @@ def generate(settings: Settings, options: argparse.Namespace) -> int:
     if options.source is not None:
         return _repeat(settings, options, library)
     request = _request(options, count=options.count)
-    concepts_for(library, request.prompt, request.negative_prompt)  # wrong names are told early
+    concepts_for(
+        library, request.prompt, request.negative_prompt
+    )  # names that do not exist are refused before a base is loaded
     _doubt(settings, request.prompt)
     loaded = _load(settings)
     with step_bar("Drawing") as on_step:

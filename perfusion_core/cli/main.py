@@ -22,7 +22,11 @@ FAILED, INTERRUPTED = 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The program. Returns the exit code: 0, 2 when something cannot be done, 130 after Ctrl-C."""
+    """Parse the arguments and run the verb.
+
+    Returns the exit code: 0, 1 when some of many tasks failed, 2 when something cannot be done, 130 after
+    Ctrl-C.
+    """
     _print_anything()
     options = make_parser().parse_args(arguments)
     # Libraries log at import which optional packages are missing; the user cannot act on that here.
@@ -66,6 +70,15 @@ def _run(options: argparse.Namespace) -> int:
             "words": concepts.words,
         }
         return light[options.verb](settings, options)
+    if options.verb in ("teach-all", "sweep", "generate-all"):
+        from perfusion_core.cli import fanout_verbs, generate_all_verb
+
+        many = {
+            "teach-all": fanout_verbs.teach_all,
+            "sweep": fanout_verbs.sweep,
+            "generate-all": generate_all_verb.generate_all,
+        }
+        return many[options.verb](settings, options)
     from perfusion_core.cli import image_verbs
 
     verbs = {

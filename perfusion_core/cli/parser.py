@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from perfusion_core.cli.fanout_parser import add_fanout_verbs
 from perfusion_core.model.schedulers import SCHEDULER_NAMES
 from perfusion_core.sampling.operating_points import LOCKS
 
@@ -50,6 +51,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_library(verbs)
     _add_bases(verbs)
     _add_words(verbs, machine)
+    add_fanout_verbs(verbs, machine)
     return parser
 
 
@@ -201,7 +203,7 @@ def _add_library(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     export.add_argument("path")
     export.add_argument("--compact", action="store_true", help="half precision: half the size")
     export.add_argument("--overwrite", action="store_true")
-    take = actions.add_parser("import", help="take a concept file")
+    take = actions.add_parser("import", help="take a concept file, or all in a folder")
     take.add_argument("path")
     take.add_argument("--name", help="under another name")
     take.add_argument(

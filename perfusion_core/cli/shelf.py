@@ -1,4 +1,4 @@
-"""The library as every verb opens it."""
+"""Opening the library for a verb of the command line."""
 
 from __future__ import annotations
 

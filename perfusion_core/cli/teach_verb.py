@@ -120,15 +120,17 @@ class TeachingBar:
 
 
 @contextmanager
-def stop_on_interrupt() -> Generator[threading.Event]:
-    """The first Ctrl-C asks to stop after the step at hand, the second one stops at once."""
+def stop_on_interrupt(
+    words: str = "Stopping after this step (Ctrl-C again stops at once) …",
+) -> Generator[threading.Event]:
+    """The first Ctrl-C asks to stop, which `words` tell of, the second one stops at once."""
     stop = threading.Event()
 
     def ask(_number: int, _frame: object) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
-        note("Stopping after this step (Ctrl-C again stops at once) …")
+        note(words)
 
     if threading.current_thread() is not threading.main_thread():
         yield stop

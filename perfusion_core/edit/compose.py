@@ -109,11 +109,14 @@ def _over_tokens(setting: Tensor) -> Tensor:
 
 
 def _correlation(i_stars: Tensor, inverse_covariance: Tensor) -> tuple[Tensor, Tensor]:
-    """G scaled to ones on its diagonal, and R. Shape: (n, n) each."""
+    """G scaled to ones on its diagonal, on the CPU (Apple's GPUs have no eigenvalues), and R.
+
+    Shape: (n, n) each.
+    """
     gram = i_stars @ inverse_covariance @ i_stars.mT
     energy = gram.diagonal()
     scale = energy.detach().rsqrt()
-    correlation = scale.unsqueeze(1) * gram.detach() * scale
+    correlation = (scale.unsqueeze(1) * gram.detach() * scale).cpu()
     identity = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
     return correlation, gram / energy.unsqueeze(1) - identity
 
@@ -125,8 +128,8 @@ def _separate(correlation: Tensor) -> bool:
 def _require_told_apart(correlation: Tensor, known: Tensor | None, names: Sequence[str]) -> None:
     """Raise ConceptError where concepts that are not separate are measured at one token. known (B, T, n)."""
     count = len(correlation)
-    everywhere = torch.ones(1, count, dtype=torch.bool, device=correlation.device)
-    together = everywhere if known is None else known.isnan().reshape(-1, count).unique(dim=0)
+    everywhere = torch.ones(1, count, dtype=torch.bool)
+    together = everywhere if known is None else known.isnan().reshape(-1, count).cpu().unique(dim=0)
     for measured in together:
         chosen = measured.nonzero().flatten()
         part = correlation[chosen][:, chosen]

@@ -4,8 +4,11 @@ The paper opens a gate where a token's encoding is similar to i*. That cannot wo
 same as another word's: a concept whose word embedding was not trained, or hardly, is read exactly as its
 superclass, so that a "cat" written plainly beside `<midnight>` would be drawn as midnight too. We know where
 the placeholders and the plain superclass words stand, so for such a concept, which has no word of its own, a
-token is measured only if the concept is the nearest mention of its kind at or before it (text encoders read
-from left to right), and counts as unrelated elsewhere.
+token is measured only if the concept is the nearest mention of its kind at or before it, and counts as
+unrelated elsewhere. (CLIP's text encoders read from left to right, so that a token carries what stands before
+it; for T5, which reads both ways, nearness is an approximation.) A superclass word right beside the
+placeholder, as in "my cat <midnight>" and "a <midnight> cat", says what the concept is and belongs to its
+mention.
 """
 
 from __future__ import annotations
@@ -59,14 +62,15 @@ def known_similarities(
         for column, concept in enumerate(concepts):
             if concept.name not in unworded:
                 continue
-            own = prompts.positions[row].get(concept.name, [])
-            others = [
+            placeholders = prompts.positions[row].get(concept.name, [])
+            own, others = _mentions(placeholders, plain.get(concept.name, []))
+            others += [
                 place
                 for other in concepts
                 if other is not concept and _kind(other) == _kind(concept)
                 for place in prompts.positions[row].get(other.name, [])
             ]
-            measured = _follows(own, [*others, *plain.get(concept.name, [])], tokens)
+            measured = _follows(own, others, tokens)
             known[row, ~measured, column] = 0.0
     names = [concept.name for concept in concepts]
     for row, found in enumerate(prompts.positions):
@@ -74,6 +78,15 @@ def known_similarities(
             known[row, positions] = 0.0
             known[row, positions, names.index(name)] = 1.0
     return known
+
+
+def _mentions(placeholders: Collection[int], plain: Collection[int]) -> tuple[list[int], list[int]]:
+    """The positions of a concept with the superclass words that touch its placeholders, and those apart."""
+    own, others = set(placeholders), set(plain)
+    while touching := {place for place in others if own & {place - 1, place + 1}}:
+        own |= touching
+        others -= touching
+    return sorted(own), sorted(others)
 
 
 def _follows(own: Collection[int], others: Collection[int], tokens: int) -> torch.Tensor:

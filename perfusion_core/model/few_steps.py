@@ -1,7 +1,7 @@
 """Bases that make images in a few steps: which kind one is, by its configuration, its LoRAs or its name.
 
-Needs neither torch nor diffusers. Configurations tell consistency models; SD-Turbo, Lightning and Hyper-SD
-have the configuration of what they were distilled from, so that only their names tell.
+Needs neither torch nor diffusers. Configurations tell consistency models and Sana-Sprint; SD-Turbo, Lightning
+and Hyper-SD have the configuration of what they were distilled from, so that only their names tell.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Distilled = Literal["turbo", "lightning", "hyper", "lcm"]
+Distilled = Literal["turbo", "lightning", "hyper", "lcm", "sprint"]
 
 _LCM_SCHEDULERS = ("LCMScheduler", "TCDScheduler")
-_USUAL_STEPS: dict[Distilled, int] = {"turbo": 4, "lightning": 4, "hyper": 8, "lcm": 4}
+_USUAL_STEPS: dict[Distilled, int] = {"turbo": 4, "lightning": 4, "hyper": 8, "lcm": 4, "sprint": 2}
 _MOST_STEPS = 16  # a larger number before "step" in a name is no number of denoising steps
 _STEPS_IN_NAME = re.compile(r"(?<!\d)(\d{1,2})[ _-]?steps?(?![a-z])", re.IGNORECASE)
 _VERSION = re.compile(r"[vV](?=\d)")
@@ -39,10 +39,13 @@ def few_steps(denoiser: Any, scheduler: Any, names: tuple[str, ...]) -> FewSteps
     `names` are what the base is called (an id, a file's or folder's name, a path of which the last part
     counts). An LCM, Lightning or Hyper-SD LoRA in force counts by its adapter's name.
     """
-    embedded = getattr(denoiser.config, "time_cond_proj_dim", None) is not None
+    config, class_name = denoiser.config, type(scheduler).__name__
+    embedded = getattr(config, "time_cond_proj_dim", None) is not None
+    if class_name == "SCMScheduler":
+        return FewSteps("sprint", _USUAL_STEPS["sprint"], bool(getattr(config, "guidance_embeds", False)))
     called = [*(name.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1] for name in names)]
     called += _adapters(denoiser)
-    kind = _kind(called, embedded or type(scheduler).__name__ in _LCM_SCHEDULERS)
+    kind = _kind(called, embedded or class_name in _LCM_SCHEDULERS)
     if kind is None:
         return None
     written = [int(found) for name in called for found in _STEPS_IN_NAME.findall(name)]

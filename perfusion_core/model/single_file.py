@@ -1,4 +1,4 @@
-"""Single .safetensors checkpoints of Stable Diffusion 1.x and 2.x, read without any network.
+"""Single .safetensors checkpoints of Stable Diffusion 1.x, 2.x and SDXL, read without any network.
 
 What such a file lacks (configurations and the tokenizer) comes with this project.
 """
@@ -6,36 +6,69 @@ What such a file lacks (configurations and the tokenizer) comes with this projec
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import StableDiffusionXLPipeline
+from safetensors import safe_open
 from transformers import CLIPTokenizer
 
 from perfusion_core.errors import BaseModelError
-from perfusion_core.model.checkpoint_kind import checkpoint_kind
+from perfusion_core.model.checkpoint_kind import checkpoint_kind, marks
 from perfusion_core.model.quiet import quiet_libraries
 
 CONFIGS = Path(__file__).parent / "configs"
 MERGES = Path(__file__).parents[2] / "assets" / "clip" / "merges.txt.gz"
-_PADDING = {"sd1": "<|endoftext|>", "sd2": "!"}
+_PADDING = {"sd1": "<|endoftext|>", "sd2": "!", "sdxl": "<|endoftext|>"}
+_PROJECTION = "conditioner.embedders.1.model.text_projection.weight"
+_ESTIMATES = re.compile(r"1step_x0")  # Lightning of one step, as published, predicts the image itself
+# SDXL-Turbo as it was published; what was merged with it draws at SDXL's own size.
+_SMALL_SDXL, _SMALL_SIDE = "sd_xl_turbo", 64
 
 
-def load_single_file(path: Path) -> StableDiffusionPipeline:
-    """Load a checkpoint in float32. Raises BaseModelError when it is not Stable Diffusion 1.x or 2.x."""
+def load_single_file(path: Path) -> Any:
+    """Load a checkpoint in float32. Raises BaseModelError when it is of no kind that is supported."""
     kind = checkpoint_kind(path)
+    settings: dict[str, Any] = {
+        "config": str(CONFIGS / kind),
+        "local_files_only": True,
+        "torch_dtype": torch.float32,
+        "tokenizer": clip_tokenizer(pad_token=_PADDING[kind]),
+    }
     with quiet_libraries():
-        pipe = StableDiffusionPipeline.from_single_file(
-            str(path),
-            config=str(CONFIGS / kind),
-            local_files_only=True,
-            torch_dtype=torch.float32,
-            tokenizer=clip_tokenizer(pad_token=_PADDING[kind]),
-        )
+        if kind == "sdxl":
+            settings |= {"tokenizer_2": clip_tokenizer(pad_token="!"), "add_watermarker": False}
+            pipe = StableDiffusionXLPipeline.from_single_file(str(path), **settings)
+            _complete_sdxl(pipe, path)
+        else:
+            pipe = StableDiffusionPipeline.from_single_file(str(path), **settings)
     if kind == "sd2":
         set_prediction_type(pipe)
     return pipe
+
+
+def _complete_sdxl(pipe: Any, path: Path) -> None:
+    """What the converter leaves open: the other name of a tensor, and how the denoiser was trained."""
+    projection = pipe.text_encoder_2.text_projection
+    if projection.weight.is_meta:  # some tools call it text_projection.weight, in the original's orientation
+        with safe_open(path, framework="pt") as file:
+            stored = file.get_tensor(_PROJECTION).float()
+        projection.weight = torch.nn.Parameter(stored.T.contiguous(), requires_grad=False)
+    found = marks(path)
+    changes: dict[str, Any] = {}
+    if "v_pred" in found:
+        changes["prediction_type"] = "v_prediction"
+    if "ztsnr" in found:
+        changes |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+    if _ESTIMATES.search(path.stem):
+        changes["prediction_type"] = "sample"
+    if changes:
+        pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, **changes)
+    if path.stem.lower().startswith(_SMALL_SDXL):
+        pipe.unet.register_to_config(sample_size=_SMALL_SIDE)
 
 
 def clip_tokenizer(pad_token: str = "<|endoftext|>") -> CLIPTokenizer:

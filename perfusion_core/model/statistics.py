@@ -96,7 +96,7 @@ def compute(base: Any, captions: Sequence[str], *, text: str, progress: bool = T
     RIDGE times the mean eigenvalue of C, see `edit.covariance.inverse`.
     """
     encoder, moment = PromptEncoder(base), None
-    in_order = sorted(captions, key=len)  # lines of like length pad each other little
+    in_order = sorted(captions, key=len)  # lines of similar length need little padding
     title = "Reading captions (once per text encoder)"
     with tqdm(total=len(in_order), desc=title, unit=" lines", disable=not progress) as bar:
         for start in range(0, len(in_order), _BATCH):

@@ -159,6 +159,10 @@ class PromptEncoder:
         """The same in each text encoder, by the encoder's name in the pipeline."""
         return {encoder.part: encoder.superclass_embedding(word) for encoder in self.encoders}
 
+    def vocabulary_norms(self) -> dict[str, float]:
+        """The mean norm of the word embeddings of each text encoder, by its name in the pipeline."""
+        return {encoder.part: encoder.vocabulary_norm() for encoder in self.encoders}
+
 
 def default_frame(pipe: Any, encoder: Encoder) -> Frame:
     """What a pipeline puts prompts into where its caller asks for nothing else."""

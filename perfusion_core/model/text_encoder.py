@@ -72,6 +72,14 @@ class TextEncoder:
         ids = torch.tensor(self.tokens.word(word), device=table.weight.device)
         return table(ids).detach().float().mean(dim=0)
 
+    @torch.no_grad()
+    def vocabulary_norm(self) -> float:
+        """The mean norm of all word embeddings."""
+        device = self.table.weight.device
+        every = torch.arange(len(self.tokenizer), device=device)
+        norms = [self.table(ids).float().norm(dim=-1) for ids in every.split(8192)]
+        return float(torch.cat(norms).mean())
+
     def run(
         self,
         prompts: Sequence[str],

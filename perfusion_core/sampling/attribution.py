@@ -48,7 +48,7 @@ def acting_maps(
 class _Watcher:
     """Sums attention times gates over the layers and steps of one image. Shape: total (n, h, w)."""
 
-    def __init__(self, size: tuple[int, int], concepts: int, patch: int) -> None:
+    def __init__(self, size: tuple[int, int], concepts: int, patch: int = 1) -> None:
         self.size = size
         self.total = torch.zeros(concepts, *size)
         # Sides of the feature map that the next attention reads as a sequence; transformers keep theirs.

@@ -18,7 +18,6 @@ class SamplingDefaults:
     guidance: float
 
 
-_POCKET = SamplingDefaults(scheduler="ddim", steps=20, guidance=3.0)
 # SD-Turbo, Lightning and Hyper-SD were distilled without guidance; a consistency model has it built in, or is
 # told how much through its time embedding. As their publishers use them; how many steps, the base says.
 _FEW_STEPS: dict[str, tuple[str, float]] = {
@@ -28,17 +27,19 @@ _FEW_STEPS: dict[str, tuple[str, float]] = {
     "lcm": ("lcm", 1.0),
 }
 _GUIDANCE_OF_EMBEDDED = 8.0
-_SMALL_IMAGE = 256  # bases that make no larger ones were trained here and want less guidance
+_OWN = "own"
+_SMALL_IMAGE = 256
 
 
 def sampling_defaults(base: Base) -> SamplingDefaults:
     """The defaults of `base`."""
-    few = base.few_steps
-    if few is not None:
+    few, family = base.few_steps, base.family
+    if few is not None and few.kind in _FEW_STEPS:
         scheduler, guidance = _FEW_STEPS[few.kind]
+        if family.schedulers is not None and scheduler not in family.schedulers:
+            scheduler = _OWN
         return SamplingDefaults(
             scheduler, few.steps, _GUIDANCE_OF_EMBEDDED if few.guidance_embedded else guidance
         )
-    if base.description.image_size < _SMALL_IMAGE:
-        return _POCKET
-    return SamplingDefaults(*base.family.sampling)
+    small = base.description.image_size < _SMALL_IMAGE
+    return SamplingDefaults(*((small and base.family.small_sampling) or base.family.sampling))

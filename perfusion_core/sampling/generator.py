@@ -6,7 +6,6 @@ random generator, seeded with seed + k, so that it is the same however many are 
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from perfusion_core.sampling.batches import images_together
 from perfusion_core.sampling.operating_points import check_bias
 from perfusion_core.sampling.plan import Plan, make_plan, recipe_of, used_name
 from perfusion_core.sampling.png import ImageRecipe
+from perfusion_core.sampling.step_reports import told_after_each_step
 from perfusion_core.sampling.request import GenerationRequest, Row, concepts_in
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def _render_part(
     alike = len(set(texts)) == 1  # one prompt is encoded once, whatever the number of images
 
     negative = request.negative_prompt or None  # none is not the same as an empty one to every base
-    options = base.family.options(plan.steps) | _told_after_each_step(pipe, after_step)
+    options = base.family.options(plan.steps) | told_after_each_step(pipe, after_step)
     if negative is not None:
         options["negative_prompt"] = negative if alike else [negative] * len(rows)
 
@@ -237,22 +237,6 @@ def _render_part(
         GeneratedImage(image, recipe_of(base, plan, row, fingerprint))
         for image, row in zip(images, rows, strict=True)
     ]
-
-
-def _told_after_each_step(pipe: Any, after_step: Callable[[int], None]) -> dict[str, Any]:
-    """The argument by which a pipeline says how far it is; older pipelines have another."""
-
-    def at_end(_pipe: Any, step: int, _time: Any, _tensors: dict[str, Any]) -> dict[str, Any]:
-        after_step(step + 1)
-        return {}
-
-    def callback(step: int, _time: Any, _latents: Any) -> None:
-        after_step(step + 1)
-
-    known = inspect.signature(type(pipe).__call__).parameters
-    if "callback_on_step_end" in known:
-        return {"callback_on_step_end": at_end}
-    return {"callback": callback, "callback_steps": 1}
 
 
 def _decode(base: Base, latents: torch.Tensor) -> Image.Image:

@@ -16,11 +16,10 @@ from perfusion_core.errors import PerfusionError
 
 @dataclass(frozen=True)
 class OperatingRange:
-    """The gate biases between which the slider moves, and the paper's own interval inside it."""
+    """The gate biases between which the slider moves."""
 
     prompt_end: float
     photo_end: float
-    paper: tuple[float, float]
     default: float
 
 
@@ -29,10 +28,8 @@ class OperatingRange:
 # the words beside it open too). Beyond either end images stop changing or fall apart. The global lock takes
 # all keys from the superclass and bears lower biases.
 RANGES: dict[Lock, OperatingRange] = {
-    "local": OperatingRange(prompt_end=1.5, photo_end=0.4, paper=(0.60, 0.75), default=DEFAULT_BIAS["local"]),
-    "global": OperatingRange(
-        prompt_end=1.45, photo_end=0.2, paper=(0.40, 0.60), default=DEFAULT_BIAS["global"]
-    ),
+    "local": OperatingRange(prompt_end=1.5, photo_end=0.4, default=DEFAULT_BIAS["local"]),
+    "global": OperatingRange(prompt_end=1.45, photo_end=0.2, default=DEFAULT_BIAS["global"]),
 }
 
 

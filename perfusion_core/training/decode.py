@@ -51,8 +51,7 @@ def decode(data: bytes, name: str) -> Decoded:
     `name` is only used in messages. Raises PhotoError when the bytes are not a whole image in one of
     FORMATS, or its size is outside the limits (decided from the header).
     """
-    if not data:
-        raise PhotoError(f"{name} is empty (zero bytes). Copy it again from where it came from.")
+    _check_not_empty(data, name)
     with warnings.catch_warnings():
         # Pillow warns about large or oddly written files; our own limits and the refusal below say it better.
         warnings.simplefilter("ignore")
@@ -75,6 +74,22 @@ def decode(data: bytes, name: str) -> Decoded:
                 ) from error
     _check_size(image.size, name)
     return Decoded(image, tuple(notes))
+
+
+def check_header(data: bytes, name: str) -> None:
+    """Refuse, as `decode` does, what its header shows to be no photo or outside the limits. Raises
+    PhotoError; decodes nothing.
+    """
+    _check_not_empty(data, name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with _open(data, name) as opened:
+            _check_size(opened.size, name)
+
+
+def _check_not_empty(data: bytes, name: str) -> None:
+    if not data:
+        raise PhotoError(f"{name} is empty (zero bytes). Copy it again from where it came from.")
 
 
 def _open(data: bytes, name: str) -> Image.Image:

@@ -89,8 +89,8 @@ def draw(
     """Draw one optimizer step's batch; all randomness of training comes from here, on the CPU.
 
     Photos and templates come in shuffled rounds, so that each is seen about equally often, and timesteps are
-    stratified: every stretch of the schedule is in every batch, which reduces the variance of the loss
-    without weighting any timestep.
+    stratified: every part of the recipe's stretch of the schedule is in every batch, which reduces the
+    variance of the loss without weighting any timestep of it.
     """
     count = recipe.batch_size * recipe.accumulation
     chosen = _rounds(examples.photos, count, generator)
@@ -98,7 +98,8 @@ def draw(
         chosen = chosen + examples.photos * torch.randint(0, 2, (count,), generator=generator)
     templates = _rounds(len(recipe.templates), count, generator)
     strata = (torch.randperm(count, generator=generator) + torch.rand(count, generator=generator)) / count
-    times = (strata * timesteps).long().clamp(max=timesteps - 1)
+    within = recipe.noise_from + strata * (recipe.noise_to - recipe.noise_from)
+    times = (within * timesteps).long().clamp(max=timesteps - 1)
     noise = torch.randn((count, *examples.latents.shape[1:]), generator=generator)
     distinct, rows = torch.unique(templates, return_inverse=True)
     prompts = tuple(recipe.templates[int(k)].format(placeholder) for k in distinct)

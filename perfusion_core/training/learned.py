@@ -34,7 +34,8 @@ class Learned:
 
     embeddings[encoder] (E,), by the text encoder's name in the pipeline, and values[path] (O,) are
     parameters, keys too when they are trained (else None: locked to superclass_encoding (D,)).
-    target_input (D,) is i*, a running average that gets no gradient.
+    target_input (D,) is i*, a running average that gets no gradient. norms[encoder]: where the
+    embedding's norm is held; empty where it is free.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Learned:
     keys: dict[str, nn.Parameter] | None
     offset: nn.Parameter | None = None
     value_weights: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+    norms: dict[str, float] = field(default_factory=dict[str, float])
 
     @property
     def placeholder(self) -> str:
@@ -90,6 +92,24 @@ class Learned:
         for path, value in self.values.items():
             value += self.value_weights[path] @ moved.to(value.device)
 
+    def direct_gradients(self) -> None:
+        """Where norms are held, leave of the embeddings' gradients what turns them; after the backward pass.
+
+        Else Adam's averages would fill with a direction in which no step is taken.
+        """
+        for part in self.norms:
+            embedding = self.embeddings[part]
+            if embedding.grad is not None:
+                along = embedding.detach() / embedding.detach().norm()
+                embedding.grad -= (embedding.grad @ along) * along
+
+    @torch.no_grad()
+    def hold_norms(self) -> None:
+        """Bring the embeddings back to their norms, where these are held; after the optimizer's step."""
+        for part, norm in self.norms.items():
+            embedding = self.embeddings[part]
+            embedding *= norm / embedding.norm()
+
     def is_finite(self) -> bool:
         tensors = [*self.embeddings.values(), self.target_input, *self.targets()]
         return all(bool(torch.isfinite(tensor).all()) for tensor in tensors)
@@ -129,7 +149,8 @@ def begin(
     """The state before the first step: the concept equals its superclass.
 
     The embedding is the superclass word's (the mean of its tokens), i* its encoding, every o* its
-    projection, each a mean over `prompts`, the first batch's templates.
+    projection, each a mean over `prompts`, the first batch's templates. With `word_norm` "vocabulary" the
+    embedding has only the superclass word's direction.
     """
     words = encoder.superclass_embeddings(superclass)
     embeddings = {part: nn.Parameter(word.clone()) for part, word in words.items()}
@@ -141,6 +162,9 @@ def begin(
     learned.target_input = encoding.clone()
     learned.superclass_encoding = encoding.clone()
     learned.values = {path: _projected(attention.to_v, encoding) for path, attention in attentions.items()}
+    if recipe.word_norm == "vocabulary":
+        learned.norms = encoder.vocabulary_norms()
+        learned.hold_norms()
     if recipe.keys == "trained":
         learned.keys = {path: _projected(attention.to_k, encoding) for path, attention in attentions.items()}
     if recipe.offset_rate:

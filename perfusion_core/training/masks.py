@@ -75,7 +75,7 @@ def _centre(photo: Photo, mask: NDArray[Any]) -> tuple[float, float] | None:
     """Centre of mass in pixels of `photo.full` as (x, y); None when the mask is empty."""
     strong = np.where(
         mask >= 0.5 * mask.max(initial=0.0), mask, 0.0
-    )  # a faint haze would pull it to the middle
+    )  # low values all over the image would pull it to the middle
     total = float(strong.sum())
     if not total > 0 or mask.max() < FAINTEST:
         return None

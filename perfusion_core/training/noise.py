@@ -27,7 +27,8 @@ class NoiseSchedule:
 
     def __init__(self, base: Base) -> None:
         config: Any = base.scheduler.config
-        self.prediction_type = base.description.prediction_type
+        said = str(getattr(config, "prediction_type", "epsilon"))
+        self.prediction_type = base.family.prediction or said
         self._flow_time = base.family.flow_time(base.pipeline)
         self._shift = float(getattr(config, "flow_shift", None) or getattr(config, "shift", None) or 1.0)
         if self.prediction_type == "flow_prediction":

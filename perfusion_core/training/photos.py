@@ -19,7 +19,7 @@ from PIL import Image
 from perfusion_core.errors import PhotoError
 from perfusion_core.files import is_folder
 from perfusion_core.printable import printable
-from perfusion_core.training.decode import SPOKEN_FORMATS, SUFFIXES, decode
+from perfusion_core.training.decode import SPOKEN_FORMATS, SUFFIXES, check_header, decode
 
 MAX_PHOTOS = 64
 MAX_BYTES = 25 * 1024 * 1024
@@ -61,22 +61,13 @@ def load_photos(sources: Sequence[Source] | Source) -> list[Photo]:
     if isinstance(sources, (str, bytes, os.PathLike)) or _is_named_bytes(sources):
         sources = [sources]  # type: ignore[list-item]
     given = list(_expand(sources))  # type: ignore[arg-type]
-    if not given:
-        raise PhotoError("No photos were given. Add one to eight photos of the subject.")
-    if len(given) > MAX_PHOTOS:
-        raise PhotoError(
-            f"{len(given)} photos were given; at most {MAX_PHOTOS} are used. Choose the clearest ones."
-        )
+    _check_count(len(given))
     total = 0
     photos: dict[str, Photo] = {}
     for number, source in enumerate(given, start=1):
         name, data = _read(source, number)
         total += len(data)
-        if total > MAX_TOTAL_BYTES:
-            raise PhotoError(
-                f"The photos are larger than {MAX_TOTAL_BYTES // 2**20} MB together. "
-                "Use fewer or smaller ones."
-            )
+        _check_total(total)
         photo = _photo(name, data)
         first = photos.get(photo.sha)
         if first is None:
@@ -85,6 +76,23 @@ def load_photos(sources: Sequence[Source] | Source) -> list[Photo]:
             again = f"{shown(name)} is the same picture as {shown(first.original_name)}: used once."
             photos[photo.sha] = replace(first, warnings=(*first.warnings, again))
     return list(photos.values())
+
+
+def read_photo_files(sources: Sequence[Source]) -> list[tuple[str, bytes]]:
+    """The names and contents of photos given as for `load_photos`, which takes what is returned here.
+
+    Judged by their headers alone, without decoding a pixel: what is cut off later in a file is found by
+    `load_photos` only. Raises PhotoError as that does.
+    """
+    given = list(_expand(sources))
+    _check_count(len(given))
+    found: list[tuple[str, bytes]] = []
+    for number, source in enumerate(given, start=1):
+        name, data = _read(source, number)
+        check_header(data, shown(name))
+        found.append((name, data))
+        _check_total(sum(len(content) for _, content in found))
+    return found
 
 
 def cropped(photo: Photo, box: Box) -> Photo:
@@ -114,6 +122,22 @@ def shown(name: str, limit: int = 60) -> str:
     """A name fit for a message: one line, quoted, shortened in the middle."""
     name = name if len(name) <= limit else f"{name[: limit // 2]}…{name[-limit // 2 :]}"
     return f"“{printable(name)}”"
+
+
+def _check_count(count: int) -> None:
+    if not count:
+        raise PhotoError("No photos were given. Add one to eight photos of the subject.")
+    if count > MAX_PHOTOS:
+        raise PhotoError(
+            f"{count} photos were given; at most {MAX_PHOTOS} are used. Choose the clearest ones."
+        )
+
+
+def _check_total(size: int) -> None:
+    if size > MAX_TOTAL_BYTES:
+        raise PhotoError(
+            f"The photos are larger than {MAX_TOTAL_BYTES // 2**20} MB together. Use fewer or smaller ones."
+        )
 
 
 def _photo(name: str, data: bytes) -> Photo:

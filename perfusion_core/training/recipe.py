@@ -10,7 +10,16 @@ from perfusion_core.container import shown
 from perfusion_core.edit.choices import Removal
 from perfusion_core.errors import TrainingError
 from perfusion_core.model.families.description import Family
-from perfusion_core.recipe_rules import JOINT, Keys, Masks, Neighbours, Precision, Setting, settings_problem
+from perfusion_core.recipe_rules import (
+    JOINT,
+    Keys,
+    Masks,
+    Neighbours,
+    Precision,
+    Setting,
+    WordNorm,
+    settings_problem,
+)
 from perfusion_core.training.batch_size import fit
 
 Pace = Literal["balanced", "quick"]
@@ -75,12 +84,14 @@ class Recipe:
     ones, over which they fall to zero. clarity: weight of keeping the concept's word apart from its
     neighbours, 0 for not at all (see clarity.py). decay: what i* keeps of itself at an optimizer step. bias,
     temperature, removal: the gate while training; inference_temperature: the gate's temperature stored for
-    generation. keys "trained" learns o*_K too (the paper's ablation). neighbours "superclass" encodes the
-    other words of a prompt beside the superclass word, so that they cannot carry the concept (the base flow
-    of LaTexBlend), while teaching and in generation. resolution in pixels. flip: also learn
-    from mirrored photos (off for subjects whose sides differ). checkpoint_every: steps between checkpoints,
-    each scored on `validation_prompts` generated in `validation_steps` denoising steps at
-    `validation_guidance` (None: the base's own).
+    generation. word_norm "vocabulary" holds the word embedding at the mean norm of the vocabulary and learns
+    its direction alone (see learned.py). noise_from, noise_to: the stretch of the noise schedule that is
+    taught, from 0, no noise, to 1, nothing else. keys "trained" learns o*_K too (the paper's ablation).
+    neighbours "superclass" encodes the other words of a prompt beside the superclass word, so that they
+    cannot carry the concept (LaTexBlend's base flow), while teaching and in generation.
+    resolution in pixels. flip: also learn from mirrored photos (off for subjects whose sides differ).
+    checkpoint_every: steps between checkpoints, each scored on `validation_prompts` generated in
+    `validation_steps` denoising steps at `validation_guidance` (None: the base's own).
     """
 
     steps: int = 400
@@ -98,6 +109,9 @@ class Recipe:
     temperature: float = 0.1
     inference_temperature: float = 0.15
     removal: Removal = "paper"
+    word_norm: WordNorm = "free"
+    noise_from: float = 0.0
+    noise_to: float = 1.0
     keys: Keys = "locked"
     neighbours: Neighbours = "concept"
     resolution: int = 512

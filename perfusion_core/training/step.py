@@ -193,9 +193,11 @@ def take_step(
     rates = (recipe.embedding_rate, recipe.value_rate, recipe.offset_rate)
     for group, rate in zip(optimizer.param_groups, rates, strict=False):  # no offset: no third group
         group["lr"] = rate * share
+    learned.direct_gradients()
     learned.gather_offset_gradient(recipe.prior * scaler.get_scale(), inverse_covariance)
     before = None if learned.offset is None else learned.offset.detach().clone()
     scaler.step(optimizer)
     scaler.update()
+    learned.hold_norms()
     if before is not None:
         learned.apply_offset(before)

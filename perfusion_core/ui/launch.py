@@ -83,7 +83,7 @@ def launch(
 
 
 def _build(studio: Studio, readiness: Readiness) -> Any:
-    """The page over the studio. Imports gradio, but not torch."""
+    """Build the page. Imports gradio, but not torch."""
     from perfusion_core.ui.served import Served
 
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"

@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -32,7 +33,10 @@ class Served:
         os.environ["GRADIO_TEMP_DIR"] = str(self.folder)
 
     def copy(self, path: Path) -> Path:
-        """A servable copy of `path`, made once for each version of it. Raises `OSError` when it is gone."""
+        """A servable copy of `path`, made once for each version of it.
+
+        Raises `OSError` when it is gone, or when the disk refuses the copy.
+        """
         if path.suffix.lower() not in SHOWN:
             raise ValueError(f"{path.name} is not of a kind that is shown")
         status = path.stat()
@@ -42,16 +46,23 @@ class Served:
         if not target.exists():
             home.mkdir(parents=True, exist_ok=True)
             draft = home / f".{uuid.uuid4().hex}"
-            shutil.copyfile(path, draft)
-            os.replace(draft, target)
+            try:
+                shutil.copyfile(path, draft)
+                os.replace(draft, target)
+            finally:
+                draft.unlink(missing_ok=True)
         return target
 
     def copies(self, paths: list[Path]) -> list[str]:
-        """Copies of those that still exist, as `gr.Gallery` takes them."""
-        return [str(self.copy(path)) for path in paths if path.is_file()]
+        """Copies as `gr.Gallery` takes them; what is gone or cannot be copied is left out."""
+        found: list[str] = []
+        for path in paths:
+            with suppress(OSError):
+                found.append(str(self.copy(path)))
+        return found
 
     def url(self, path: Path) -> str:
-        """Where the browser finds a copy of `path`, relative to the page; empty when the file is gone."""
+        """Where the browser finds a copy of `path`, relative to the page; empty when there can be none."""
         try:
             return f"gradio_api/file={quote(self.copy(path).as_posix())}"
         except OSError:

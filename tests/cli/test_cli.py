@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -249,7 +248,7 @@ def test_an_unknown_concept_in_the_negative_prompt_is_named_before_a_model_is_lo
     assert "<teapot>" in capsys.readouterr().err
 
 
-def test_help_comes_within_half_a_second_and_without_torch() -> None:
+def test_help_imports_nothing_heavy() -> None:
     program = (
         "import sys\nfrom perfusion_core.cli.main import main\n"
         "try: main(sys.argv[1:])\n"
@@ -261,13 +260,6 @@ def test_help_comes_within_half_a_second_and_without_torch() -> None:
         )
         assert "usage: app.py" in answer.stdout
         assert answer.stdout.splitlines()[-1] == "[]"
-
-    def seconds() -> float:
-        before = time.process_time(), os.times().children_user + os.times().children_system
-        subprocess.run([sys.executable, "app.py", "--help"], capture_output=True, check=True, cwd=ROOT)
-        return os.times().children_user + os.times().children_system - before[1]
-
-    assert min(seconds() for _ in range(3)) < 0.5  # of the processor, so that a busy machine does not count
 
 
 def test_every_verb_of_the_manual_is_there(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import os
 import pickle
 import tracemalloc
-import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from perfusion_core.concept import (
     Concept,
@@ -30,112 +24,23 @@ from perfusion_core.concept import (
     save_concept,
 )
 from perfusion_core.errors import ConceptError
-
-KEY = "perfusion_concept"
-
-
-def split(content: bytes) -> tuple[dict[str, Any], bytes]:
-    length = int.from_bytes(content[:8], "little")
-    return json.loads(content[8 : 8 + length]), content[8 + length :]
-
-
-def join(header: dict[str, Any] | bytes, data: bytes) -> bytes:
-    encoded = header if isinstance(header, bytes) else json.dumps(header).encode()
-    return len(encoded).to_bytes(8, "little") + encoded + data
-
-
-def with_header(change: Callable[[dict[str, Any]], Any]) -> Callable[[bytes], bytes]:
-    def build(good: bytes) -> bytes:
-        header, data = split(good)
-        change(header)
-        return join(header, data)
-
-    return build
-
-
-def with_description(change: Callable[[dict[str, Any]], Any]) -> Callable[[bytes], bytes]:
-    def build(good: bytes) -> bytes:
-        header, data = split(good)
-        description = json.loads(header["__metadata__"][KEY])
-        change(description)
-        header["__metadata__"][KEY] = json.dumps(description)
-        return join(header, data)
-
-    return build
-
-
-def with_fact(name: str, value: object) -> Callable[[bytes], bytes]:
-    return with_description(lambda description: description.update({name: value}))
-
-
-def with_number(tensor: str, value: float) -> Callable[[bytes], bytes]:
-    def build(good: bytes) -> bytes:
-        header, data = split(good)
-        begin = header[tensor]["data_offsets"][0]
-        return join(header, data[:begin] + np.float32(value).tobytes() + data[begin + 4 :])
-
-    return build
-
-
-def replaced(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
-    def build(good: bytes) -> bytes:
-        header, data = split(good)
-        encoded = json.dumps(header).encode()
-        assert encoded.count(old) == 1, "the corpus no longer matches the format"
-        return join(encoded.replace(old, new), data)
-
-    return build
-
-
-def rearranged(**shapes: list[int]) -> Callable[[bytes], bytes]:
-    """A well-formed container of zeros and ones with these tensors instead."""
-
-    def build(good: bytes) -> bytes:
-        header, _ = split(good)
-        tensors: dict[str, Any] = {"__metadata__": header["__metadata__"]}
-        data = b""
-        for name, shape in shapes.items():
-            chunk = np.ones(shape, np.float32).tobytes()
-            offsets = [len(data), len(data) + len(chunk)]
-            tensors[name] = {"dtype": "F32", "shape": shape, "data_offsets": offsets}
-            data += chunk
-        return join(tensors, data)
-
-    return build
-
-
-class Attack:
-    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
-        return os.system, ("touch executed",)
-
-
-def archive(good: bytes) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as file:
-        file.writestr("concept.safetensors", good)
-    return buffer.getvalue()
-
-
-def torch_file(_: bytes) -> bytes:
-    buffer = io.BytesIO()
-    torch.save({"target_input": torch.ones(8)}, buffer)
-    return buffer.getvalue()
-
-
-def lora(good: bytes) -> bytes:
-    header, data = split(good)
-    return join({**header, "__metadata__": {"ss_network_module": "networks.lora"}}, data)
-
-
-def shift_offsets(header: dict[str, Any], name: str, begin: int, end: int) -> None:
-    offsets = header[name]["data_offsets"]
-    header[name]["data_offsets"] = [offsets[0] + begin, offsets[1] + end]
-
-
-def swap_dtype(header: dict[str, Any], name: str, dtype: str, factor: int) -> None:
-    header[name]["dtype"] = dtype
-    header[name]["shape"] = [factor * header[name]["shape"][0], *header[name]["shape"][1:]]
-
+from tests.concept.altered_files import (
+    KEY,
+    Attack,
+    archive,
+    join,
+    lora,
+    rearranged,
+    replaced,
+    shift_offsets,
+    split,
+    swap_dtype,
+    torch_file,
+    with_description,
+    with_fact,
+    with_header,
+    with_number,
+)
 
 # what is wrong -> (how the file is made from a good one, a part of the reason that must be given)
 BAD: dict[str, tuple[Callable[[bytes], bytes], str]] = {
@@ -369,79 +274,6 @@ def test_a_garbled_file_name_does_not_garble_the_message() -> None:
 def test_spaces_after_the_header_are_allowed_as_in_the_format(good_file: bytes, padding: int) -> None:
     header, data = split(good_file)
     concept_from_bytes(join(json.dumps(header).encode() + b" " * padding, data))
-
-
-def accepted_or_refused(content: bytes) -> None:
-    try:
-        concept = concept_from_bytes(content)
-    except ConceptError:
-        return
-    # accepted: then it is a sound concept that survives another round
-    assert concept_from_bytes(concept_bytes(concept)).content_hash == concept.content_hash
-
-
-FUZZ = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-@FUZZ
-@given(data=st.data())
-def test_changed_bytes_give_a_refusal_or_a_sound_concept(good_file: bytes, data: st.DataObject) -> None:
-    content = bytearray(good_file)
-    for position in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=8)):
-        content[position] = data.draw(st.integers(0, 255))
-    accepted_or_refused(bytes(content))
-
-
-@FUZZ
-@given(data=st.data())
-def test_cut_and_spliced_files_give_a_refusal_or_a_sound_concept(
-    good_file: bytes, good_file_with_keys: bytes, data: st.DataObject
-) -> None:
-    first = good_file[: data.draw(st.integers(0, len(good_file)))]
-    second = good_file_with_keys[data.draw(st.integers(0, len(good_file_with_keys))) :]
-    accepted_or_refused(first + data.draw(st.binary(max_size=16)) + second)
-
-
-JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
-    max_leaves=8,
-)
-
-
-def places(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
-    """Every place in a JSON document."""
-    inner: list[tuple[str | int, Any]] = []
-    if isinstance(value, dict):
-        inner = list(value.items())
-    elif isinstance(value, list):
-        inner = list(enumerate(value))
-    return [path, *(place for key, below in inner for place in places(below, (*path, key)))]
-
-
-@FUZZ
-@given(data=st.data())
-def test_any_value_anywhere_in_header_or_description_gives_a_refusal_or_a_sound_concept(
-    good_file: bytes, data: st.DataObject
-) -> None:
-    header, tensors = split(good_file)
-    header["__metadata__"][KEY] = json.loads(header["__metadata__"][KEY])
-    place = data.draw(st.sampled_from(places(header)[1:]))
-    target: Any = header
-    for key in place[:-1]:
-        target = target[key]
-    target[place[-1]] = data.draw(JSON_VALUES)
-    metadata = header["__metadata__"]
-    if isinstance(metadata, dict) and KEY in metadata:
-        metadata[KEY] = json.dumps(metadata[KEY])
-    accepted_or_refused(join(header, tensors))
-
-
-@FUZZ
-@given(content=st.binary(max_size=400))
-def test_random_bytes_are_refused(content: bytes) -> None:
-    with pytest.raises(ConceptError):
-        concept_from_bytes(content)
 
 
 @pytest.mark.parametrize("length", [0.0, 1e-30, 1e-5])

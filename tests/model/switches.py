@@ -16,6 +16,7 @@ from PIL import Image
 
 from perfusion_core.model.base import Base
 from perfusion_core.model.describe import cross_attentions
+from tests.tiny_families import tiny_family
 from tests.tiny_model import tiny_pipeline
 
 
@@ -30,7 +31,10 @@ class Family:
         return getattr(diffusers, f"{self.prefix}{kind}Pipeline")
 
 
-FAMILIES = {"sd": Family(lambda: Base("tiny", tiny_pipeline()), "StableDiffusion")}
+FAMILIES = {
+    "sd": Family(lambda: Base("tiny", tiny_pipeline()), "StableDiffusion"),
+    "sdxl": Family(lambda: Base("tiny", tiny_family("sdxl")), "StableDiffusionXL"),
+}
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,6 @@ class Switch:
     on: Callable[[Family, Any], Any] = lambda _family, pipe: pipe
     settings: dict[str, Any] = field(default_factory=dict)
     same: bool = False
-
-
-def sequence(pipe: Any, seed: int = 7) -> torch.Tensor:
-    """Random numbers of this pipeline's own latent shape, for one image."""
-    side = pipe.unet.config.sample_size
-    return torch.randn(1, 4, side, side, generator=torch.Generator().manual_seed(seed))
 
 
 def with_lora(pipe: Any, name: str = "style") -> Any:
@@ -109,10 +107,11 @@ def _controlnet(family: Family, pipe: Any) -> Any:
         control = ControlNetModel.from_unet(pipe.unet, conditioning_channels=3)
         for block in [*control.controlnet_down_blocks, control.controlnet_mid_block]:
             torch.nn.init.normal_(block.weight, std=0.1)  # it starts at zero, where it does nothing
-    return _other(family.pipeline("ControlNet"), pipe, controlnet=control.eval())
+    return other_pipeline(family.pipeline("ControlNet"), pipe, controlnet=control.eval())
 
 
-def _other(kind: Any, pipe: Any, **parts: Any) -> Any:
+def other_pipeline(kind: Any, pipe: Any, **parts: Any) -> Any:
+    """A pipeline of another kind on the same parts, and `parts` beside them."""
     options = {"requires_safety_checker": False} if "safety_checker" in pipe.components else {}
     made = kind(**pipe.components, **parts, **options)
     made.set_progress_bar_config(disable=True)
@@ -159,10 +158,11 @@ SWITCHES: dict[str, Switch] = {
     "IP-Adapter": Switch(_ip_adapter, {"ip_adapter_image_embeds": [torch.ones(2, 1, 8)]}),
     "ControlNet": Switch(_controlnet, {"image": GREY}),
     "image to image": Switch(
-        lambda family, pipe: _other(family.pipeline("Img2Img"), pipe), {"image": GREY, "strength": 0.9}
+        lambda family, pipe: other_pipeline(family.pipeline("Img2Img"), pipe),
+        {"image": GREY, "strength": 0.9},
     ),
     "inpainting": Switch(
-        lambda family, pipe: _other(family.pipeline("Inpaint"), pipe),
+        lambda family, pipe: other_pipeline(family.pipeline("Inpaint"), pipe),
         {"image": GREY, "mask_image": MASK, "strength": 0.9, "height": 64, "width": 64},
     ),
     "tiny autoencoder": Switch(_tiny_autoencoder),

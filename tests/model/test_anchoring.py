@@ -83,6 +83,22 @@ def test_prompts_without_the_concept_leave_its_gate_shut(
     torch.testing.assert_close(found, torch.full((2, 24, 1), SHUT))
 
 
+@pytest.mark.parametrize(
+    ("prompt", "first"),
+    [("a photo of a <biscuit> dog on the beach", 5), ("my dog <biscuit> on the beach", 2)],
+)
+def test_a_superclass_right_beside_the_concept_says_what_it_is(
+    tiny_base: Any, make_concept: Any, tiny_covariance: torch.Tensor, prompt: str, first: int
+) -> None:
+    concept = unworded(tiny_base, make_concept)
+    found = gates(tiny_base, [concept], prompt, tiny_covariance)[1, :, 0]
+    expected = measured(tiny_base, concept, prompt, tiny_covariance)
+    torch.testing.assert_close(found[:first], torch.full((first,), SHUT))
+    own = prompt.split().index("<biscuit>") + 1
+    rest = [token for token in range(first, 24) if token != own]
+    torch.testing.assert_close(found[rest], expected[rest])
+
+
 def test_a_superclass_of_several_words_is_known_where_all_of_them_stand(
     tiny_base: Any, make_concept: Any, tiny_covariance: torch.Tensor
 ) -> None:

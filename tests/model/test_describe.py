@@ -114,11 +114,11 @@ def test_the_tiny_pipeline_is_described(tiny_pipe: Any) -> None:
 
 
 def test_pipelines_of_other_kinds_are_named(tiny_pipe: Any) -> None:
-    class KolorsLikePipeline(Parts):
+    class SomethingNewPipeline(Parts):
         text_encoder_3 = object()
 
-    with pytest.raises(BaseModelError, match=r"KolorsLikePipeline is a KolorsLikePipeline.*not supported"):
-        describe(KolorsLikePipeline(tiny_pipe.unet, tiny_pipe.scheduler))
+    with pytest.raises(BaseModelError, match=r"SomethingNewPipeline.*not supported"):
+        describe(SomethingNewPipeline(tiny_pipe.unet, tiny_pipe.scheduler))
 
     class FluxPipeline:
         transformer = object()

@@ -10,7 +10,9 @@ from diffusers import LCMScheduler
 
 from perfusion_core.model.base import Base, load_base
 from perfusion_core.sampling.defaults import SamplingDefaults, sampling_defaults
+from perfusion_core.training.recipe import Recipe
 from tests.model.switches import with_lora
+from tests.tiny_families import tiny_family
 from tests.tiny_model import save_tiny_base, tiny_pipeline
 
 
@@ -47,6 +49,18 @@ def test_a_consistency_model_is_known_by_its_configuration(tiny_pipe: Any) -> No
     assert sampling_defaults(base) == SamplingDefaults("lcm", 4, 1.0)
     tiny_pipe.unet.register_to_config(time_cond_proj_dim=8)
     assert sampling_defaults(Base("x", tiny_pipe)) == SamplingDefaults("lcm", 4, 8.0)
+
+
+def test_sana_sprint_draws_in_two_steps_of_its_own_and_is_validated_in_them() -> None:
+    base = Base("sprint", tiny_family("sana-sprint"))
+    assert sampling_defaults(base) == SamplingDefaults("own", 2, 4.5)
+    assert Recipe.preset(base.description).validation_steps == 2
+
+
+def test_a_family_with_schedulers_of_its_own_keeps_them() -> None:
+    assert sampling_defaults(Base("sana-turbo", tiny_family("sana"))).scheduler == "euler"
+    assert sampling_defaults(Base("sana-lcm", tiny_family("sana"))).scheduler == "own"
+    assert sampling_defaults(Base("sdxl-turbo", tiny_family("sdxl"))) == SamplingDefaults("euler", 4, 0.0)
 
 
 def test_a_folder_is_known_by_its_name(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import torch
 from perfusion_core.errors import PerfusionError
 from perfusion_core.model.applied import applied
 from perfusion_core.model.base import Base
-from tests.model.switches import FAMILIES, SWITCHES, Family, loaded_lora
+from tests.model.switches import FAMILIES, SWITCHES, Family, loaded_lora, other_pipeline
 from tests.tiny_concept import random_concept, random_inverse_covariance
 
 PLAIN, TAUGHT = "a photo of a dog on the beach", "a photo of a <biscuit> on the beach"
@@ -64,28 +64,18 @@ def test_with_a_switch_on_the_concept_acts_and_with_its_gates_shut_it_does_not(
         np.testing.assert_allclose(draw(pipe, PLAIN, **switch.settings), plain, atol=1e-5)
     with edited(base, pipe):
         taught = draw(pipe, TAUGHT, **switch.settings)
+    with edited(base, pipe, lock="global"):
+        whole = draw(pipe, TAUGHT, **switch.settings)
     with edited(base, pipe, **SHUT):  # the word alone
-        assert not np.allclose(draw(pipe, TAUGHT, **switch.settings), taught, atol=1e-3)
+        word = draw(pipe, TAUGHT, **switch.settings)
+    assert not np.allclose(word, taught, atol=1e-3)
+    assert not np.allclose(word, whole, atol=1e-3)
+    assert not np.allclose(taught, whole, atol=1e-3)
     np.testing.assert_allclose(draw(pipe, PLAIN, **switch.settings), plain, atol=1e-5)
     assert "Edited" not in repr(pipe.unet)
     with edited(without):
         usual = draw(without.pipeline, TAUGHT, **(switch.settings if switch.same else {}))
     assert np.allclose(taught, usual, atol=1e-4) == switch.same
-
-
-@pytest.mark.parametrize("name", list(SWITCHES))
-@pytest.mark.parametrize("lock", ["local", "global"])
-def test_with_a_switch_on_every_projection_is_edited_as_without(family: Family, name: str, lock: Any) -> None:
-    switch, base = SWITCHES[name], family.base()
-    pipe = switch.on(family, base.pipeline)
-    with edited(base, pipe, lock=lock) as conditioning:
-        reached: list[torch.Tensor] = []
-        for projection in conditioning.injection.projections:
-            projection.register_forward_hook(lambda _module, _inputs, output: reached.append(output))
-        draw(pipe, **{**switch.settings, "num_inference_steps": 2})
-        times = len(reached) / len(conditioning.injection.projections)
-        assert times >= 1
-        assert times == int(times)
 
 
 def test_a_lora_from_a_file_stays_in_force(family: Family, base: Base, tmp_path: Path) -> None:
@@ -103,8 +93,10 @@ def test_a_lora_from_a_file_stays_in_force(family: Family, base: Base, tmp_path:
         assert not np.allclose(draw(unstyled.pipeline), taught, atol=1e-4)
 
 
-def test_a_lora_loaded_while_concepts_are_applied_is_refused_in_words(base: Base, tmp_path: Path) -> None:
-    other = FAMILIES["sd"].base().pipeline
+def test_a_lora_loaded_while_concepts_are_applied_is_refused_in_words(
+    family: Family, base: Base, tmp_path: Path
+) -> None:
+    other = family.base().pipeline
     loaded_lora(other, tmp_path)
     plain = draw(base.pipeline, PLAIN)
     with edited(base):
@@ -143,9 +135,11 @@ def test_encodings_passed_in_are_edited_where_they_are_like_the_concept(base: Ba
     pipe = base.pipeline
     with edited(base, anchored=False):
         expected = draw(pipe)
-        given, negative, *_ = pipe.encode_prompt(TAUGHT, "cpu", 1, True)
+        encoded = pipe.encode_prompt(
+            prompt=TAUGHT, device="cpu", num_images_per_prompt=1, do_classifier_free_guidance=True
+        )
     with edited(base):
-        passed = draw(pipe, None, prompt_embeds=given, negative_prompt_embeds=negative)
+        passed = draw(pipe, None, **dict(zip(base.family.returned, encoded, strict=True)))
         np.testing.assert_allclose(passed, expected, atol=1e-5)
 
 
@@ -183,9 +177,6 @@ def test_layer_by_layer_offloading_is_refused_with_the_way_that_works(base: Base
 
 
 def test_guidance_that_runs_the_prompt_a_third_time_is_refused(family: Family, base: Base) -> None:
-    pipe = family.pipeline("PAG")(
-        **base.pipeline.components, requires_safety_checker=False, pag_applied_layers=["mid"]
-    )
-    pipe.set_progress_bar_config(disable=True)
+    pipe = other_pipeline(family.pipeline("PAG"), base.pipeline, pag_applied_layers=["mid"])
     with edited(base, pipe), pytest.raises(PerfusionError, match="perturbed attention guidance"):
         draw(pipe)

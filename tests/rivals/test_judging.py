@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tools.pocket2.judge import HAT_NAMES, NUMBER, Judge
+from tools.pocket2.sprites import SOURCES
+from tools.pocket2.things import PLACES, STYLES
 
 from benchmarks.rivals.judging import ClipJudge, ThingJudge, load_judge
 from benchmarks.rivals.prompts import PROMPTS
@@ -16,9 +19,6 @@ from benchmarks.rivals.scoring import score
 from benchmarks.rivals.subject import Subject
 from perfusion_core.errors import PerfusionError
 from tests.rivals.conftest import ColourScorer
-from tools.pocket2.judge import HAT_NAMES, NUMBER, Judge
-from tools.pocket2.sprites import SOURCES
-from tools.pocket2.things import PLACES, STYLES
 
 
 @pytest.fixture

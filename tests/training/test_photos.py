@@ -1,10 +1,9 @@
-"""Every bad photo of the reliability list, built here, and what its owner is told."""
+"""Photos of every kind: how they are read, turned, cropped and told apart."""
 
 from __future__ import annotations
 
 import io
 import struct
-import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,49 +12,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from perfusion_core.errors import PhotoError
-from perfusion_core.training import photos as photos_module
-from perfusion_core.training.photos import Photo, cropped, load_photos, square_box
-
-
-def image(width: int = 96, height: int = 96, seed: int = 0) -> Image.Image:
-    """Smooth colours with a red left and a blue right, so that turning and cropping can be seen."""
-    x = np.linspace(0, 1, width)[None, :, None]
-    y = np.linspace(0, 1, height)[:, None, None]
-    channels = np.concatenate([1 - x + 0 * y, y + 0 * x, x + 0 * y], axis=2) * (255 - seed % 7)
-    return Image.fromarray(channels.astype(np.uint8))
-
-
-def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def only(data: bytes, name: str = "photo.png") -> Photo:
-    (photo,) = load_photos([(name, data)])
-    return photo
-
-
-def refusal(data: bytes, name: str = "photo.png") -> str:
-    with pytest.raises(PhotoError) as caught:
-        load_photos([(name, data)])
-    assert name in str(caught.value)
-    return str(caught.value)
-
-
-def png_header_only(width: int, height: int) -> bytes:
-    """A PNG that claims a size and has hardly any data: a decompression bomb as seen from its header."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b"\0" * 64))
-        + chunk(b"IEND", b"")
-    )
+from perfusion_core.training.photos import cropped, load_photos, square_box
+from tests.training.photo_bytes import encoded, image, only
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF"])
@@ -76,36 +34,6 @@ def test_heic_is_decoded() -> None:
     left, right = photo.image.getpixel((2, 48)), photo.image.getpixel((93, 48))
     assert left[0] > 200
     assert right[2] > 200
-
-
-def test_zero_bytes_are_refused() -> None:
-    assert "empty" in refusal(b"")
-
-
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "GIF", "AVIF"])
-@pytest.mark.parametrize("part", [0.05, 0.5, 0.9])
-def test_truncated_photos_are_refused(kind: str, part: float) -> None:
-    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (96, 96, 3), dtype=np.uint8))
-    data = encoded(noise, kind)
-    refusal(data[: int(len(data) * part)])
-
-
-def test_fifty_megapixels_are_refused_from_the_header(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("a pixel was decoded"))
-    assert "50 megapixels" in refusal(png_header_only(10_000, 5_001))
-
-
-@pytest.mark.parametrize("side", [15_000, 60_000])
-def test_decompression_bombs_are_refused(side: int) -> None:
-    assert "50 megapixels" in refusal(png_header_only(side, side))
-
-
-def test_text_chunk_bomb_is_refused_or_ignored_within_bounds() -> None:
-    data = encoded(image(), "PNG")
-    bomb = zlib.compress(b"a" * 80_000_000)
-    body = b"note\0\0" + bomb
-    chunk = struct.pack(">I", len(body)) + b"zTXt" + body + struct.pack(">I", zlib.crc32(b"zTXt" + body))
-    refusal(data[:33] + chunk + data[33:])
 
 
 def test_exif_rotation_is_applied() -> None:
@@ -195,37 +123,6 @@ def test_a_wrong_extension_does_not_matter() -> None:
     assert only(encoded(image(), "PNG"), "photo.jpg").image.size == (96, 96)
 
 
-@pytest.mark.parametrize(
-    ("data", "said"),
-    [
-        (b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
-        (b"<!DOCTYPE html><html></html>", "web page"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 96 96\n", "EPS"),
-        (b"%PDF-1.7", "PDF"),
-        (b"PK\x03\x04" + b"\0" * 60, "ZIP"),
-        (b"MZ" + b"\0" * 200, "not a photo"),
-        (b"\x89PNG\r\n\x1a\n", "not a photo"),
-    ],
-)
-def test_what_is_no_photo_is_named(data: bytes, said: str) -> None:
-    assert said in refusal(data, "photo.jpg")
-
-
-def test_formats_outside_the_list_are_refused() -> None:
-    refusal(encoded(image(), "PPM"), "photo.png")
-    refusal(encoded(image(), "TGA"), "photo.png")
-    refusal(encoded(image(), "EPS"), "photo.png")
-
-
-@pytest.mark.parametrize("size", [(1, 1), (63, 400)])
-def test_tiny_photos_are_refused(size: tuple[int, int]) -> None:
-    assert f"{size[0]}×{size[1]}" in refusal(encoded(Image.new("RGB", size), "PNG"))
-
-
-def test_extreme_aspect_is_refused() -> None:
-    assert "strip" in refusal(encoded(Image.new("RGB", (1000, 100)), "PNG"))
-
-
 def test_the_same_image_twice_is_used_once_with_a_warning() -> None:
     first, second = encoded(image(), "PNG"), encoded(image(), "BMP")
     (photo,) = load_photos([("a.png", first), ("b.bmp", second)])
@@ -252,43 +149,6 @@ def test_a_long_name_is_shortened_in_messages() -> None:
     with pytest.raises(PhotoError) as caught:
         load_photos([("n" * 300 + ".png", b"")])
     assert len(str(caught.value)) < 200
-
-
-def test_more_than_sixty_four_photos_are_refused() -> None:
-    with pytest.raises(PhotoError, match="64"):
-        load_photos([("a.png", b"x")] * 65)
-
-
-def test_a_photo_over_twenty_five_megabytes_is_refused() -> None:
-    assert "25 MB" in refusal(b"\0" * (25 * 2**20 + 1))
-
-
-def test_a_heavy_file_is_refused_without_reading_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "huge.png"
-    with path.open("wb") as file:
-        file.truncate(26 * 2**20)
-    monkeypatch.setattr(Path, "read_bytes", lambda self: pytest.fail("it was read"))
-    with pytest.raises(PhotoError, match="25 MB"):
-        load_photos(path)
-
-
-def test_photos_over_two_hundred_megabytes_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = [(f"{seed}.png", encoded(image(seed=seed), "PNG")) for seed in range(3)]
-    monkeypatch.setattr(photos_module, "MAX_TOTAL_BYTES", sum(len(body) for _, body in data) - 1)
-    with pytest.raises(PhotoError, match="together"):
-        load_photos(data)
-
-
-def test_no_photos_at_all_is_an_error() -> None:
-    with pytest.raises(PhotoError, match="No photos"):
-        load_photos([])
-
-
-def test_missing_files_and_empty_folders_are_named(tmp_path: Path) -> None:
-    with pytest.raises(PhotoError, match=r"“gone\.png” was not found"):
-        load_photos(tmp_path / "gone.png")
-    with pytest.raises(PhotoError, match="has no photos"):
-        load_photos([tmp_path])
 
 
 def test_a_folder_gives_its_photos_in_counting_order(tmp_path: Path) -> None:
@@ -319,18 +179,6 @@ def test_an_explicit_crop_is_used_and_checked() -> None:
     for box in [(0, 0, 100, 90), (150, 0, 250, 100), (-1, 0, 99, 100), (50, 50, 50, 50)]:
         with pytest.raises(PhotoError, match="square"):
             cropped(photo, box)
-
-
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF"])
-def test_damaged_bytes_give_a_photo_or_a_refusal_and_nothing_else(kind: str) -> None:
-    generator = np.random.default_rng(7)
-    whole = np.frombuffer(encoded(image(), kind), dtype=np.uint8)
-    for _ in range(30):
-        damaged = whole.copy()
-        places = generator.integers(0, len(damaged), size=generator.integers(1, 12))
-        damaged[places] = generator.integers(0, 256, size=len(places))
-        with suppress(PhotoError):
-            assert only(damaged.tobytes()).image.mode == "RGB"
 
 
 def pages(kind: str, **options: object) -> bytes:

@@ -16,10 +16,10 @@ from perfusion_core.training.recipe import TEMPLATES, VALIDATION_PROMPTS, Recipe
 
 @dataclass
 class Facts:
-    family: Family = STABLE_DIFFUSION
     text_width: int = 768
     image_size: int = 512
     few_steps: FewSteps | None = None
+    family: Family = STABLE_DIFFUSION
 
 
 def test_stable_diffusion_preset_is_the_papers_table() -> None:
@@ -155,10 +155,10 @@ def test_settings_of_another_shape_are_refused(settings: Any) -> None:
 
 @pytest.mark.parametrize("width", [192, 768])
 def test_the_quick_pace_takes_half_the_steps_and_lets_the_superclass_go_as_well(width: int) -> None:
-    quick, balanced = (Recipe.preset(Facts(width), pace=pace) for pace in ("quick", "balanced"))
+    quick, balanced = (Recipe.preset(Facts(text_width=width), pace=pace) for pace in ("quick", "balanced"))
     assert quick.steps == balanced.steps // 2
     assert (1 - quick.decay) * quick.steps == pytest.approx((1 - balanced.decay) * balanced.steps)
-    assert Recipe.preset(Facts(width), pace="quick", steps=7).steps == 7
+    assert Recipe.preset(Facts(text_width=width), pace="quick", steps=7).steps == 7
 
 
 def test_unknown_settings_are_refused_with_the_known_ones() -> None:

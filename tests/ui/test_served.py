@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from perfusion_core.ui.create import recent_images
 from perfusion_core.ui.served import Served
 
 
@@ -40,3 +43,28 @@ def test_copies_of_an_earlier_start_are_removed(tmp_path: Path, monkeypatch: pyt
     served.prepare()
     assert list(served.folder.iterdir()) == []
     assert os.environ["GRADIO_TEMP_DIR"] == str(served.folder)
+
+
+def test_a_full_disk_leaves_an_image_out_and_no_half_copy_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = Served(tmp_path / "served")
+    images = [tmp_path / f"{name}.png" for name in ("one", "two", "gone")]
+    for image in images[:2]:
+        image.write_bytes(b"pixels")
+    served.copy(images[0])
+
+    def full(_source: Path, target: Path) -> None:
+        Path(target).write_bytes(b"pix")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfile", full)
+        assert [Path(copy).name for copy in served.copies(images)] == ["one.png"]
+        assert served.url(images[1]) == ""
+        words = recent_images.not_shown(images[:2], served)
+    assert str(tmp_path) in words
+    assert "1 of 2" in words
+    assert {path.name for path in served.folder.rglob("*") if path.is_file()} == {"one.png"}
+    assert len(served.copies(images)) == 2
+    assert recent_images.not_shown(images[:2], served) == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import time
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,34 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[str, Any] | None:
-    """The state last saved at `path`, on the CPU, or None if there is none."""
-    return torch.load(path, map_location="cpu", weights_only=False) if path.is_file() else None
+    """The state last saved at `path`, on the CPU, or None if there is none.
+
+    Only plain data is read, so that no file depends on where a class lies, and none can run code.
+
+    Raises:
+        ValueError: the file holds other things, as shards of earlier versions do.
+    """
+    if not path.is_file():
+        return None
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as found:
+        raise ValueError(
+            f"{path} holds more than plain data: an earlier version wrote it. Move it away and make it anew."
+        ) from found
+
+
+def need(work: Path, name: str, stage: str) -> dict[str, Any]:
+    """The checkpoint called `name` in a work folder.
+
+    Raises:
+        SystemExit: there is none; says that `stage` makes it.
+    """
+    path = work / "checkpoints" / f"{name}.pt"
+    saved = load(path)
+    if saved is None:
+        raise SystemExit(f"There is no checkpoint {path}: run `python -m tools.pocket.{stage}` first.")
+    return saved
 
 
 class Every:

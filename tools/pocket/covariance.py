@@ -1,44 +1,42 @@
-"""Write the pocket model's text statistics beside it.
+"""Write the base's text statistics beside it, from captions of its own world.
 
-    python -m tools.pocket.covariance [--base assets/pocket]
-
-They are taken from captions of its own world, as its text encoder was taught them: over the general corpus,
-the words after a concept look as much like it as the concept itself (similarity 1.03; 0.7 with these).
+Run: `python -m tools.pocket.covariance --base $POCKET_WORK/snapshot`.
 """
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-import numpy as np
-
 from perfusion_core.model.base import load_base
-from perfusion_core.model.listing import pocket_folder
 from perfusion_core.model.statistics import SHIPPED_NAME, compute, save_statistics
-from tools.pocket.scene import caption, draw_scene
+from tools.pocket.paths import work_dir
+from tools.pocket.render import Renderer
+from tools.pocket.scene import Odds, World, caption
+from tools.pocket.table import draw_scene
+from tools.pocket.training import stage_parser, step_rng
 
 COUNT = 10_000
-SEED = 2026
+STAGE = 10
+ODDS = Odds(varied=0.0, pair=0.35, colour=0.3)
 
 
-def pocket_captions(count: int = COUNT, seed: int = SEED) -> list[str]:
+def captions(world: World, count: int = COUNT, seed: int = 2026) -> list[str]:
     """Distinct captions of random scenes, worded as in training."""
-    rng = np.random.default_rng(seed)
+    rng = step_rng(seed, STAGE, 0)
     lines: dict[str, None] = {}
     while len(lines) < count:
-        lines[caption(draw_scene(rng), rng)] = None
+        lines[str(caption(draw_scene(rng, ODDS, world), rng))] = None
     return list(lines)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--base", type=Path, default=pocket_folder())
-    parser.add_argument("--out", type=Path, help="another folder to write to")
+    """Compute and save."""
+    parser = stage_parser(__doc__)
+    parser.add_argument("--base", type=Path, required=True)
     options = parser.parse_args()
-    base = load_base(options.base, device="cpu")
-    stats = compute(base, pocket_captions(), text=base.text_fingerprint)
-    path = (options.out or options.base) / SHIPPED_NAME
+    base = load_base(str(options.base), device="cpu")
+    stats = compute(base, captions(Renderer(work_dir(options.work)).world), text=base.text_fingerprint)
+    path = options.base / SHIPPED_NAME
     save_statistics(stats, base.text_fingerprint, path)
     print(f"{path}: {len(stats.inverse)} wide, condition number {stats.condition:,.0f}")
 

@@ -10,19 +10,19 @@ from typing import Any
 from tools.pocket.verdicts import QUESTIONS, Verdicts
 
 # The least each figure should reach.
-BARS = {"object": 0.90, "background": 0.95, "colour": 0.85, "accessory": 0.75, "both": 0.75, "style": 0.90}
+BARS = {"object": 0.90, "both": 0.80, "colour": 0.90, "hat": 0.80, "place": 0.98, "style": 0.92}
 BESIDE = {
-    "autoencoder_db": ("autoencoder, PSNR on unseen scenes", "{:.1f} dB", "≥ 28 dB"),
-    "clip_right_of_500": ("CLIP picks the right caption of 500", "{:.0%}", "≥ 60 %"),
-    "mask_iou": ("mask IoU on held-out things", "{:.2f}", "≥ 0.80"),
-    "mask_iou_pairs": ("mask IoU on held-out things beside another", "{:.2f}", ""),
-    "seconds_for_four": ("4 pictures at {steps} steps, {threads} threads, float32", "{:.1f} s", "≤ 3 s"),
-    "seconds_for_four_mixed": ("the same in mixed precision (bf16)", "{:.1f} s", "≤ 3 s"),
+    "held_out_db": ("autoencoder, PSNR on held-out things", "{:.1f} dB", "≥ 30 dB"),
+    "autoencoder_db": ("autoencoder, PSNR on unseen scenes", "{:.1f} dB", ""),
+    "clip_right_of_500": ("scorer picks the right caption of 500", "{:.0%}", "≥ 60 %"),
+    "mask_iou": ("segmenter's IoU on held-out things alone", "{:.2f}", "≥ 0.85"),
+    "mask_iou_named": ("segmenter's IoU on the named one of two", "{:.2f}", "≥ 0.70"),
+    "seconds_for_four": ("4 images at {steps} steps, {threads} threads, float32", "{:.1f} s", "≤ 3 s"),
 }
 
 
 def summary(
-    made: Verdicts, ceiling: Verdicts, beside: dict[str, float], settings: dict[str, Any]
+    made: Verdicts, ceiling: Verdicts, beside: dict[str, Any], settings: dict[str, Any]
 ) -> dict[str, Any]:
     """All figures, ready for JSON: shares, how many were asked, the judge's ceiling, and the poorest."""
     rows = {}
@@ -63,6 +63,8 @@ def table(figures: dict[str, Any]) -> str:
         if name in figures["beside"]:
             value = form.format(figures["beside"][name])
             lines.append(f"| {title.format(**settings)} | {value} | {bar} |")
+    for order, share in figures["beside"].get("ranking", {}).items():
+        lines.append(f"| scorer ranks {order}, share of pairs | {share:.0%} | ≥ 95 % |")
     return "\n".join(lines) + "\n"
 
 

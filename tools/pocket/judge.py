@@ -1,13 +1,13 @@
-"""The judge: a small convolutional classifier that says what a picture shows, made without the shipped CLIP.
+"""The judge: a network that says which thing an image shows, what it wears, where, in what style.
 
-It answers, for three places an object may stand (alone in the middle, left of two, right of two): which
-class, which named colour, which hat; and for the whole picture: one object or two, which place, which
-backdrop colour, which style. "Nothing recognisable" is a class of its own, so that a blob counts as a blob.
+It is never shipped, shares nothing with the base, and knows every thing in every art style, the held-out
+ones too: it only judges. Each thing has a proxy, a unit vector; an image's embedding is trained to lie
+nearest to the proxy of what it shows (normalised softmax, Zhai and Wu 2019). "Nothing recognisable" has a
+proxy of its own, so that a heap of the right colour counts as one.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,26 +17,30 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tools.pocket.domain import ACCESSORIES, CLASSES, COLOURS, PLACES, STYLES
-from tools.pocket.scene import Scene, Thing
+from tools.pocket.scene import Scene
+from tools.pocket.things import COLOURS, HATS, NUMBER, PLACES, SPRITES, STYLES
 
-KINDS = (*CLASSES, "nothing recognisable")
-HATS = ("none", *ACCESSORIES)
-SPRITES = tuple(code for codes in CLASSES.values() for code in codes)
-NOTHING, UNKNOWN = len(CLASSES), -100  # UNKNOWN is cross_entropy's "do not count"
-SLOT_HEADS = {"kind": len(KINDS), "colour": len(COLOURS), "hat": len(HATS), "sprite": len(SPRITES)}
-SCENE_HEADS = {"count": 2, "place": len(PLACES), "backdrop": len(COLOURS), "style": len(STYLES)}
 ALONE, LEFT, RIGHT = range(3)
-COLOURED_STYLES = ("photo", "pixel")  # the styles in which a named colour can be seen
+UNKNOWN = -100
+HAT_NAMES = ("none", *HATS)
+NOTHING = len(SPRITES)
+SCENE_HEADS = {"count": 2, "place": len(PLACES), "backdrop": len(COLOURS), "style": len(STYLES)}
+WIDTH = 192
+SCALE = 16.0
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Logits: slots[head] (n, 3, choices), scene[head] (n, choices); embedding (n, 192), lone object."""
+    """What the judge sees.
 
+    embeddings: (n, 3, 192), unit vectors for a thing alone, left, right; similarity: (n, 3, things + 1),
+    cosines to all proxies, "nothing" last; slots[head] (n, 3, choices) and scene[head] (n, choices): logits.
+    """
+
+    embeddings: Tensor
+    similarity: Tensor
     slots: dict[str, Tensor]
     scene: dict[str, Tensor]
-    embedding: Tensor
 
 
 class Block(nn.Module):
@@ -55,9 +59,9 @@ class Block(nn.Module):
 
 
 class Judge(nn.Module):
-    """Pictures (n, 3, 128, 128) in [0, 1] -> Answer."""
+    """Images (n, 3, 128, 128) in [0, 1] -> Answer."""
 
-    def __init__(self, widths: tuple[int, int, int] = (48, 96, 160), cell: int = 48) -> None:
+    def __init__(self, widths: tuple[int, int, int] = (48, 96, 192), cell: int = 48) -> None:
         """`cell` numbers are kept of each of the 8x8 cells: where something is seen is not pooled away."""
         super().__init__()
         first, second, third = widths
@@ -67,28 +71,25 @@ class Judge(nn.Module):
             nn.Conv2d(second, third, 3, stride=2, padding=1), Block(third), Block(third),
             nn.GroupNorm(8, third), nn.SiLU(), nn.Conv2d(third, cell, 1), nn.Flatten(),
         )  # fmt: skip
-        self.slot = nn.Sequential(nn.Linear(64 * cell, 3 * 192), nn.SiLU())
-        self.scene = nn.Sequential(nn.Linear(64 * cell, 192), nn.SiLU())
-        self.slot_heads = nn.ModuleDict({name: nn.Linear(192, size) for name, size in SLOT_HEADS.items()})
-        self.scene_heads = nn.ModuleDict({name: nn.Linear(192, size) for name, size in SCENE_HEADS.items()})
+        self.slot = nn.Linear(64 * cell, 3 * WIDTH)
+        self.scene = nn.Sequential(nn.Linear(64 * cell, WIDTH), nn.SiLU())
+        self.proxies = nn.Parameter(torch.randn(NOTHING + 1, WIDTH) * WIDTH**-0.5)
+        self.slot_heads = nn.ModuleDict(
+            {"hat": nn.Linear(WIDTH, len(HAT_NAMES)), "colour": nn.Linear(WIDTH, len(COLOURS))}
+        )
+        self.scene_heads = nn.ModuleDict({name: nn.Linear(WIDTH, size) for name, size in SCENE_HEADS.items()})
 
     def forward(self, images: Tensor) -> Answer:
-        """Look at the pictures."""
+        """Look at the images."""
         seen = self.trunk(images * 2 - 1)
-        slots, scene = self.slot(seen).unflatten(1, (3, 192)), self.scene(seen)
+        slots, scene = self.slot(seen).unflatten(1, (3, WIDTH)), self.scene(seen)
+        embeddings = F.normalize(slots.float(), dim=-1)
         return Answer(
-            {name: head(slots).float() for name, head in self.slot_heads.items()},
+            embeddings,
+            embeddings @ F.normalize(self.proxies.float(), dim=-1).T,
+            {name: head(F.silu(slots)).float() for name, head in self.slot_heads.items()},
             {name: head(scene).float() for name, head in self.scene_heads.items()},
-            F.normalize(slots[:, ALONE].float(), dim=-1),
         )
-
-
-@dataclass(frozen=True)
-class Labels:
-    """Right answers as indices, UNKNOWN where there is none: slots[head] (n, 3), scene[head] (n,)."""
-
-    slots: dict[str, Tensor]
-    scene: dict[str, Tensor]
 
 
 def slot_of(scene: Scene, position: int) -> int:
@@ -96,59 +97,62 @@ def slot_of(scene: Scene, position: int) -> int:
     return ALONE if len(scene.things) == 1 else (LEFT, RIGHT)[position]
 
 
-def labels(specs: list[Scene]) -> Labels:
-    """The right answers for the scenes, without what cannot be seen (colours in a black and white photo)."""
-    slots = {name: torch.full((len(specs), 3), UNKNOWN) for name in SLOT_HEADS}
-    scene = {name: torch.full((len(specs),), UNKNOWN) for name in SCENE_HEADS}
-    colours, places, styles = list(COLOURS), list(PLACES), list(STYLES)
-    for i, spec in enumerate(specs):
-        coloured = spec.style in COLOURED_STYLES
-        scene["count"][i] = len(spec.things) - 1
-        scene["style"][i] = styles.index(spec.style)
-        scene["place"][i] = places.index(spec.place)
-        if spec.place_colour and coloured:
-            scene["backdrop"][i] = colours.index(spec.place_colour)
-        for position, thing in enumerate(spec.things):
-            slot = slot_of(spec, position)
-            for name, value in _thing_labels(thing, coloured).items():
-                slots[name][i, slot] = value
-    return Labels(slots, scene)
+@dataclass(frozen=True)
+class Labels:
+    """Right answers, UNKNOWN where there is none: things and slots[head] (n, 3), scene[head] (n,)."""
+
+    things: Tensor
+    slots: dict[str, Tensor]
+    scene: dict[str, Tensor]
+
+    def to(self, device: torch.device) -> Labels:
+        """The same on a device."""
+        slots, scene = (
+            {name: value.to(device) for name, value in heads.items()} for heads in (self.slots, self.scene)
+        )
+        return Labels(self.things.to(device), slots, scene)
 
 
-def _thing_labels(thing: Thing, coloured: bool) -> dict[str, int]:
-    found = {
-        "kind": KINDS.index(thing.kind),
-        "hat": HATS.index(thing.accessory or "none"),
-        "sprite": SPRITES.index(thing.sprite) if thing.sprite in SPRITES else UNKNOWN,
-    }
-    if thing.colour and coloured:
-        found["colour"] = list(COLOURS).index(thing.colour)
-    return found
+def labels(scenes: list[Scene]) -> Labels:
+    """The right answers for scenes of plain or coloured things."""
+    n = len(scenes)
+    things = torch.full((n, 3), UNKNOWN)
+    slots = {name: torch.full((n, 3), UNKNOWN) for name in ("hat", "colour")}
+    heads = {name: torch.full((n,), UNKNOWN) for name in SCENE_HEADS}
+    colours = list(COLOURS)
+    for i, scene in enumerate(scenes):
+        seen = scene.style not in ("grey", "sketch")
+        heads["count"][i] = len(scene.things) - 1
+        heads["style"][i] = list(STYLES).index(scene.style)
+        heads["place"][i] = list(PLACES).index(scene.place)
+        if scene.place_colour and seen:
+            heads["backdrop"][i] = colours.index(scene.place_colour)
+        for position, thing in enumerate(scene.things):
+            slot = slot_of(scene, position)
+            things[i, slot] = NUMBER[thing.sprite]
+            slots["hat"][i, slot] = HAT_NAMES.index(thing.hat or "none")
+            if thing.colour and seen:
+                slots["colour"][i, slot] = colours.index(thing.colour)
+    return Labels(things, slots, heads)
 
 
-def folder(work: Path) -> Path:
-    """Where the trained judge lies in the work folder."""
-    return work / "judge"
+def save_judge(judge: Judge, work: Path) -> None:
+    """Write the judge's weights in one move."""
+    folder = work / "judge"
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({name: value.contiguous() for name, value in judge.state_dict().items()}, folder / "partial")
+    os.replace(folder / "partial", folder / "judge.safetensors")
 
 
-def save_judge(judge: Judge, target: Path, figures: dict[str, float]) -> None:
-    """Write the judge and its own accuracy; the weights appear in one move."""
-    target.mkdir(parents=True, exist_ok=True)
-    partial = target / "judge.partial"
-    save_file({name: value.contiguous() for name, value in judge.state_dict().items()}, partial)
-    os.replace(partial, target / "judge.safetensors")
-    (target / "judge.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-
-
-def load_judge(source: Path, device: torch.device | str = "cpu") -> Judge:
-    """Load a trained judge.
+def load_judge(work: Path, device: torch.device | str = "cpu") -> Judge:
+    """The trained judge.
 
     Raises:
-        FileNotFoundError: train_classifier has not been run.
+        FileNotFoundError: train_judge has not been run.
     """
-    path = source / "judge.safetensors"
+    path = work / "judge" / "judge.safetensors"
     if not path.is_file():
-        raise FileNotFoundError(f"No judge at {path}; run `python -m tools.pocket.train_classifier` first.")
+        raise FileNotFoundError(f"No judge at {path}; run `python -m tools.pocket.train_judge` first.")
     judge = Judge()
     judge.load_state_dict(load_file(path))
     return judge.to(device).eval()

@@ -1,7 +1,7 @@
-"""Make the example concepts: five photos each of things the base model has never seen, and about.json.
+"""Make the example concepts: five photos each of things the base has never seen, and about.json.
 
 Run: `python -m tools.pocket.make_examples`. Writes assets/examples/<name>/{1..5}.jpg. No training stage
-draws these sprites. Photos are drawn at 256 pixels directly, with the renderer's own places.
+draws these sprites. Photos are 256 pixels wide, at five places, and show the thing from one side.
 """
 
 from __future__ import annotations
@@ -16,83 +16,91 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from tools.pocket.domain import COLOURS
 from tools.pocket.paths import work_dir
 from tools.pocket.places import DRAW, FLOATING, Brush, plain
-from tools.pocket.sources import SPRITES, fetch
-from tools.pocket.sprites import held_out
-from tools.pocket.training import stage_parser
+from tools.pocket.sprites import SOURCES, images, squared
+from tools.pocket.things import COLOURS, held_out
+from tools.pocket.training import stage_parser, step_rng
 
-STAGE = 6
+STAGE = 12
 PIXELS = 256
-PHOTOS = 5
+CREDITS = {
+    "photo": "Fluent emoji 3D art, copyright Microsoft, MIT licence",
+    "cartoon": "Noto emoji art, copyright Google, Apache licence 2.0",
+    "sticker": "Twemoji art, copyright Twitter and other contributors, CC-BY 4.0",
+}
 
 
 @dataclass(frozen=True)
 class Example:
-    """One concept: folder name, held-out sprite, and its five places ("plain COLOUR" is a studio)."""
+    """One concept: folder name, held-out thing, art style, title, five places ("plain COLOUR": a studio)."""
 
     name: str
-    code: str
+    thing: str
+    art: str
     title: str
     places: tuple[str, str, str, str, str]
 
 
 EXAMPLES = (
     Example(
-        "poodle", "1f429", "A grey and white poodle",
-        ("grass", "plain blue", "brick", "beach", "plain orange"),
-    ),
-    Example(
-        "black-cat", "1f408-200d-2b1b", "A black cat",
+        "black-cat", "black cat", "photo", "A black cat",
         ("snow", "plain yellow", "table", "grass", "plain pink"),
     ),
     Example(
-        "teddy-bear", "1f9f8", "A teddy bear",
-        ("plain blue", "grass", "snow", "plain green", "city"),
+        "teddy-bear", "teddy bear", "photo", "A teddy bear",
+        ("plain blue", "grass", "snow", "plain green", "table"),
     ),
     Example(
-        "parrot", "1f99c", "A crimson parrot",
-        ("beach", "plain blue", "forest", "desert", "plain white"),
+        "parrot", "parrot", "photo", "A crimson parrot",
+        ("grass", "plain blue", "forest", "night", "plain white"),
     ),
     Example(
-        "tropical-fish", "1f420", "A tropical fish",
-        ("sea", "plain pink", "sea", "plain green", "beach"),
+        "sunflower", "sunflower", "photo", "A sunflower",
+        ("grass", "plain blue", "table", "plain purple", "snow"),
     ),
     Example(
-        "sunflower", "1f33b", "A sunflower",
-        ("grass", "plain blue", "beach", "plain purple", "snow"),
-    ),
-    Example(
-        "backpack", "1f392", "A pink backpack",
+        "backpack", "backpack", "photo", "A pink backpack",
         ("table", "grass", "plain blue", "snow", "plain yellow"),
     ),
     Example(
-        "beer-mug", "1f37a", "A mug of beer",
-        ("table", "plain green", "beach", "plain purple", "grass"),
+        "beer-mug", "beer mug", "photo", "A mug of beer",
+        ("table", "plain green", "night", "plain purple", "grass"),
+    ),
+    Example(
+        "jeep", "jeep", "photo", "A blue jeep",
+        ("grass", "plain yellow", "snow", "forest", "plain green"),
+    ),
+    Example(
+        "rocket", "rocket", "photo", "A rocket",
+        ("plain blue", "grass", "night", "plain yellow", "snow"),
+    ),
+    Example(
+        "hiking-boot", "hiking boot", "cartoon", "A hiking boot, as a cartoon",
+        ("table", "plain green", "snow", "grass", "plain blue"),
+    ),
+    Example(
+        "cactus", "cactus", "cartoon", "A cactus, as a cartoon",
+        ("plain pink", "table", "night", "plain yellow", "snow"),
+    ),
+    Example(
+        "fire-engine", "fire engine", "cartoon", "A fire engine, as a cartoon",
+        ("grass", "plain blue", "snow", "plain yellow", "forest"),
+    ),
+    Example(
+        "snail", "snail", "cartoon", "A snail, as a cartoon",
+        ("grass", "plain blue", "table", "plain pink", "forest"),
     ),
 )  # fmt: skip
 
 
-def sprite(code: str, work: Path) -> Tensor:
-    """The whole sprite in its own size, premultiplied RGBA (1, 4, s, s), on the square's lower edge."""
-    picture = (
-        np.asarray(Image.open(fetch(SPRITES, work) / "assets" / f"{code}.webp").convert("RGBA"), np.float32)
-        / 255
-    )
-    picture[..., :3] *= picture[..., 3:]
-    ys, xs = np.nonzero(picture[..., 3] > 0.05)
-    cut = picture[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
-    height, width = cut.shape[:2]
-    side = int(max(height, width) * 1.04)
-    square = np.zeros((side, side, 4), np.float32)
-    left, top = (side - width) // 2, side - height - int(side * 0.02)
-    square[top : top + height, left : left + width] = cut
-    return torch.from_numpy(square).permute(2, 0, 1)[None]
+def sprite(art: str, code: str, work: Path) -> Tensor:
+    """The sprite at four times the renderer's size, premultiplied RGBA (1, 4, 448, 448)."""
+    return squared(next(images(art, work, [code], 512))[1], 448)[None]
 
 
-def draw_photo(thing: Tensor, place: str, rng: np.random.Generator, flipped: bool) -> tuple[Tensor, Tensor]:
-    """A photo (3, 256, 256) in [0, 1] of the sprite at `place` and the sprite's mask (1, 256, 256).
+def draw_photo(thing: Tensor, place: str, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """A photo (3, 256, 256) in [0, 1] of a sprite (1, 4, s, s) at `place`, and its mask (1, 256, 256).
 
     Size, spot and tilt come from `rng`.
     """
@@ -102,15 +110,15 @@ def draw_photo(thing: Tensor, place: str, rng: np.random.Generator, flipped: boo
         canvas, floor = plain(brush, torch.tensor([COLOURS[place.split()[1]]])), 1.0
     else:
         canvas, floor = DRAW[place](brush), float(place not in FLOATING)
-    size, tilt = rng.uniform(0.58, 0.72), rng.uniform(-0.07, 0.07)
-    x, foot = 0.5 + rng.uniform(-0.05, 0.05), 0.895 + rng.uniform(-0.035, 0.025)
+    size, tilt = rng.uniform(0.62, 0.78), rng.uniform(-0.07, 0.07)
+    x, foot = 0.5 + rng.uniform(-0.05, 0.05), 0.905 + rng.uniform(-0.035, 0.025)
     y = foot - size / 2
     across = ((brush.x - x) / (0.38 * size)).square() + ((brush.y - foot + 0.016) / (0.061 * size)).square()
     canvas = canvas * (1 - 0.30 * floor * torch.exp(-across))
-    cos, sin, side = np.cos(tilt), np.sin(tilt), -1.0 if flipped else 1.0
+    cos, sin = np.cos(tilt), np.sin(tilt)
     dx, dy = 1 - 2 * x, 1 - 2 * y
     theta = torch.tensor(
-        [[[cos * side / size, sin * side / size, (cos * dx + sin * dy) * side / size],
+        [[[cos / size, sin / size, (cos * dx + sin * dy) / size],
           [-sin / size, cos / size, (cos * dy - sin * dx) / size]]], dtype=torch.float32,
     )  # fmt: skip
     # Drawn at twice the size and averaged, so that the sprite's own edge stays smooth.
@@ -123,19 +131,20 @@ def make(example: Example, folder: Path, work: Path, seed: int) -> None:
     """Write the photos and about.json of one example into `folder`/<name>."""
     target = folder / example.name
     target.mkdir(parents=True, exist_ok=True)
-    thing, known = sprite(example.code, work), held_out()[example.code]
+    known = next(thing for thing in held_out().values() if thing.name == example.thing)
+    thing, source = sprite(example.art, known.code, work), SOURCES[example.art]
     for number, place in enumerate(example.places, start=1):
-        rng = np.random.default_rng([seed, STAGE, int(example.code[:5], 16), number])
-        image, _ = draw_photo(thing, place, rng, flipped=number % 2 == 0)
+        rng = step_rng(seed, STAGE, int(known.code[:5], 16) * 10 + number)
+        image, _ = draw_photo(thing, place, rng)
         array = (image.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
         Image.fromarray(array).save(target / f"{number}.jpg", quality=93, subsampling=0, optimize=True)
     about = {
         "name": example.name,
         "superclass": known.superclass,
         "title": example.title,
-        "licence": SPRITES.licence,
-        "source": {"package": SPRITES.name, "version": SPRITES.version, "sprite": example.code},
-        "credit": "Fluent emoji 3D art, copyright Microsoft, MIT licence; backgrounds drawn by tools/pocket.",
+        "licence": source.licence,
+        "source": {"package": source.name, "version": source.version, "sprite": known.code},
+        "credit": f"{CREDITS[example.art]}; backgrounds drawn by tools/pocket.",
     }
     (target / "about.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
@@ -148,7 +157,7 @@ def main() -> None:
     for example in EXAMPLES:
         make(example, options.out, work_dir(options.work), options.seed)
     total = sum(path.stat().st_size for path in options.out.rglob("*") if path.is_file())
-    print(f"{len(EXAMPLES)} examples x {PHOTOS} photos in {options.out}, {total / 1e6:.2f} MB")
+    print(f"{len(EXAMPLES)} examples in {options.out}, {total / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,14 +11,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, CLIPTokenizer
 
-from tools.pocket.train_tokenizer import MAX_TOKENS
-from tools.pocket.words import normalise, token_ids
+from tools.pocket.clip import normalise
+from tools.pocket.export import replace_folder
+from tools.pocket.text import MAX_TOKENS, token_ids
 
 WIDTH = 160
 
 
 def build_mask(tokenizer: CLIPTokenizer) -> CLIPSegForImageSegmentation:
-    """Text: 2 causal layers x 64. Pictures: ViT, 4 layers x 160, 16-pixel patches. Decoder: 3 layers x 64.
+    """Text: 2 causal layers x 64. Images: ViT, 4 layers x 160, 16-pixel patches. Decoder: 3 layers x 64.
 
     Patches of 8 pixels would cost three times as much a step (measured on one core).
     """
@@ -48,7 +48,7 @@ def build_mask(tokenizer: CLIPTokenizer) -> CLIPSegForImageSegmentation:
 
 
 def patch_states(model: CLIPSegForImageSegmentation, images: Tensor) -> list[Tensor]:
-    """States (n, 65, 160) after each layer of the picture tower; pictures (n, 3, 128, 128) in [0, 1].
+    """States (n, 65, 160) after each layer of the image tower; images (n, 3, 128, 128) in [0, 1].
 
     The same sums as the class's own forward, which keeps gradients from its encoders; here all of it learns.
     """
@@ -68,7 +68,7 @@ def word_vectors(model: CLIPSegForImageSegmentation, ids: Tensor) -> Tensor:
 
 
 def mask_logits(model: CLIPSegForImageSegmentation, states: list[Tensor], words: Tensor) -> Tensor:
-    """Mask logits (n, 128, 128) from the picture tower's states and prompts' vectors (n, 64)."""
+    """Mask logits (n, 128, 128) from the image tower's states and prompts' vectors (n, 64)."""
     return model.decoder([states[i] for i in model.extract_layers], words).logits
 
 
@@ -106,11 +106,8 @@ def save_mask(model: CLIPSegForImageSegmentation, tokenizer: CLIPTokenizer, fold
     half = CLIPSegForImageSegmentation(model.config)
     half.load_state_dict(model.state_dict())
     half.half().eval().save_pretrained(partial)
-    for path in partial.glob("*.safetensors"):
-        path.chmod(0o644)  # save_pretrained leaves them unreadable for others
     tokenizer.save_pretrained(partial)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(partial, folder)
+    replace_folder(partial, folder)
 
 
 def load_mask(

@@ -18,17 +18,21 @@ class Brush:
         line = (torch.arange(size, device=device) + 0.5) / size
         self.x, self.y = line.view(1, 1, 1, size), line.view(1, 1, size, 1)
 
+    def _random(self, channels: int) -> Tensor:
+        """Uniform numbers (n, channels, 1, 1), drawn where the generator lives: on a GPU no copy waits."""
+        where = self.generator.device
+        made = torch.rand(self.n, channels, 1, 1, generator=self.generator, device=where)
+        return made.to(self.device)
+
     def draw(self, low: float, high: float) -> Tensor:
         """One uniform number a picture, shape (n, 1, 1, 1)."""
-        unit = torch.rand(self.n, 1, 1, 1, generator=self.generator).to(self.device)
+        unit = self._random(1)
         return low + (high - low) * unit
 
     def colour(self, rgb: Rgb, jitter: float = 0.02) -> Tensor:
         """A colour with a little variation of lightness and hue, shape (n, 3, 1, 1)."""
-        base = torch.tensor(rgb).view(1, 3, 1, 1)
-        light = (torch.rand(self.n, 1, 1, 1, generator=self.generator) - 0.5) * 2 * jitter
-        tint = (torch.rand(self.n, 3, 1, 1, generator=self.generator) - 0.5) * jitter
-        return (base + light + tint).to(self.device)
+        base = torch.tensor(rgb, device=self.device).view(1, 3, 1, 1)
+        return base + (self._random(1) - 0.5) * 2 * jitter + (self._random(3) - 0.5) * jitter
 
     def edge(self, signed: Tensor, width: float = 0.012) -> Tensor:
         """Soft cover in [0, 1] of where the signed distance is positive."""

@@ -1,35 +1,49 @@
-"""Structured descriptions of scenes, drawn at random, and the exact captions they are told by."""
+"""Descriptions of scenes, how often what is drawn, and the captions that tell them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
-from tools.pocket.domain import ACCESSORIES, ANIMALS, CLASSES, COLOURS, OPENINGS, PLACES, STYLES
+from tools.pocket.things import ARTS, GENERIC, NUMBER, OPENINGS, PLACES, STYLES, Kind, kinds
+
+Sprite = tuple[str, str]  # art style, emoji code
+EFFECTS = ("pixel", "grey", "sketch")
+# What a caption says, as often as it is listed; the first is the usual one.
+ARTICLES = ("a", "a", "a", "a", "the", "my", "")
+JOINTS = ("next to", "next to", "and", "beside")
+
+
+@dataclass(frozen=True)
+class Variation:
+    """How a thing departs from its plain sprite: such looks have no name, only a code.
+
+    hue: turn in radians. stretch: width over height. partner: another sprite, either blended in by `share`
+    or, with `share` of 0, put in place of the lower half.
+    """
+
+    hue: float = 0.0
+    stretch: float = 1.0
+    partner: Sprite | None = None
+    share: float = 0.0
 
 
 @dataclass(frozen=True)
 class Thing:
-    """One object: its class word, sprite code, named colour (or its own) and hat (or none)."""
+    """One object: its kind's number, its sprite, named colour and hat (or none), and its variation if any."""
 
-    kind: str
-    sprite: str
+    kind: int
+    sprite: Sprite
     colour: str | None = None
-    accessory: str | None = None
-
-    def words(self, article: str = "a") -> str:
-        """The object as a noun phrase, e.g. "a red dog wearing a top hat"."""
-        noun = f"{self.colour} {self.kind}" if self.colour else self.kind
-        if article == "a" and noun[0] in "aeiou":
-            article = "an"
-        phrase = f"{article} {noun}".strip()
-        return f"{phrase} wearing a {self.accessory}" if self.accessory else phrase
+    hat: str | None = None
+    variation: Variation | None = None
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One or two things (left, right) at a place in a style; `told_place` says if the caption names it."""
+    """One or two things (left, right) at a place in a style."""
 
     things: tuple[Thing, ...]
     place: str
@@ -37,101 +51,107 @@ class Scene:
     style: str = "photo"
     told_place: bool = True
 
-    def place_words(self) -> str:
-        """The place as a caption tells it, empty where the caption leaves it open."""
-        return PLACES[self.place].format(colour=self.place_colour) if self.told_place else ""
-
 
 @dataclass(frozen=True)
 class Odds:
     """How often each choice is made while drawing scenes (chances in [0, 1])."""
 
-    pair: float = 0.35
-    accessory_animal: float = 0.36
-    accessory_other: float = 0.20
-    accessory_pair: float = 0.18
-    colour: float = 0.40
-    style: float = 0.16
-    plain: float = 0.14
-    untold_place: float = 0.10
-    several: float = 0.0  # classes are drawn as often as their number of pictures to this power
+    pair: float = 0.25
+    hat_alive: float = 0.30
+    hat_other: float = 0.18
+    colour: float = 0.25
+    plain: float = 0.25
+    untold_place: float = 0.08
+    effect: float = 0.10  # pixel art, black and white, pencil sketch
+    effect_any: bool = False  # on every art style, not on "photo" alone: words do not name those
+    arts: tuple[float, ...] = (0.5, 0.25, 0.25)
+    varied: float = 0.40  # things that depart from their sprite: drawn from their code alone
+    hue: float = 0.6
+    partner: float = 0.35
 
 
-def draw_thing(rng: np.random.Generator, odds: Odds, kind: str, paired: bool) -> Thing:
-    """Draw sprite, colour and hat for one object of class `kind`."""
-    sprites = CLASSES[kind]
-    worn = (
-        odds.accessory_pair if paired else odds.accessory_animal if kind in ANIMALS else odds.accessory_other
-    )
-    return Thing(
-        kind=kind,
-        sprite=sprites[rng.integers(len(sprites))],
-        colour=str(rng.choice(list(COLOURS))) if rng.random() < odds.colour else None,
-        accessory=str(rng.choice(list(ACCESSORIES))) if rng.random() < worn else None,
-    )
+@dataclass(frozen=True)
+class World:
+    """What may be drawn: for each art style the numbers of the kinds it has."""
+
+    drawable: dict[str, tuple[int, ...]]
+    kinds: tuple[Kind, ...] = field(default_factory=kinds)
+
+    @cached_property
+    def alive(self) -> np.ndarray:
+        """Which kinds are animals or figures, (kinds,)."""
+        return np.array([kind.alive for kind in self.kinds])
+
+    @cached_property
+    def _choices(self) -> tuple[np.ndarray, np.ndarray]:
+        """For each art style its kinds, padded, and how many there are."""
+        counts = np.array([len(self.drawable[art]) for art in ARTS])
+        padded = np.zeros((len(ARTS), counts.max()), int)
+        for row, art in enumerate(ARTS):
+            padded[row, : counts[row]] = self.drawable[art]
+        return padded, counts
+
+    @cached_property
+    def _sprites(self) -> np.ndarray:
+        """Numbers in SPRITES by art style and kind, (arts, kinds)."""
+        return np.array([[NUMBER[art, kind.code] for kind in self.kinds] for art in ARTS])
+
+    def sprites(self, rng: np.random.Generator, art: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Random kinds, (m,), of the art style numbers `art` (m,), and their numbers in SPRITES."""
+        padded, counts = self._choices
+        kind = padded[art, rng.integers(counts[art])]
+        return kind, self._sprites[art, kind]
+
+    def sprite(self, rng: np.random.Generator, art: str) -> tuple[int, Sprite]:
+        """A random kind of this art style, and its sprite."""
+        choice = self.drawable[art]
+        number = int(choice[rng.integers(len(choice))])
+        return number, (art, self.kinds[number].code)
 
 
-def _kind_odds(odds: Odds) -> np.ndarray | None:
-    if not odds.several:
-        return None
-    often = np.array([len(sprites) for sprites in CLASSES.values()], float) ** odds.several
-    return often / often.sum()
+@dataclass(frozen=True)
+class Caption:
+    """Words of a caption, and for each thing the index of its name's last word."""
+
+    words: tuple[str, ...]
+    nouns: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return " ".join(self.words)
 
 
-def draw_scene(rng: np.random.Generator, odds: Odds | None = None) -> Scene:
-    """Draw one scene; a pair always has two different classes, so that the caption tells them apart."""
-    odds = odds or Odds()
-    paired = rng.random() < odds.pair
-    kinds = rng.choice(list(CLASSES), size=2 if paired else 1, replace=False, p=_kind_odds(odds))
-    things = tuple(draw_thing(rng, odds, str(kind), paired) for kind in kinds)
-    plain = rng.random() < odds.plain
-    place = "plain" if plain else str(rng.choice([name for name in PLACES if name != "plain"]))
-    style = (
-        str(rng.choice([name for name in STYLES if name != "photo"]))
-        if rng.random() < odds.style
-        else "photo"
-    )
-    return Scene(
-        things=things,
-        place=place,
-        place_colour=str(rng.choice(list(COLOURS))) if plain else None,
-        style=style,
-        told_place=rng.random() >= odds.untold_place,
-    )
-
-
-def caption(scene: Scene, rng: np.random.Generator | None = None) -> str:
-    """Tell the scene in words. Without `rng` the plainest wording is used, so it is a fixed function."""
+def caption(
+    scene: Scene, rng: np.random.Generator | None = None, names: tuple[str, ...] | None = None
+) -> Caption:
+    """Tell the scene. Without `rng` the plainest wording is used. `names` replace the things' own names."""
     opening, article, joint = STYLES[scene.style], "a", "next to"
     if rng is not None:
         if scene.style == "photo":
             opening = OPENINGS[rng.integers(len(OPENINGS))]
-        article = ("a", "a", "a", "the", "my")[rng.integers(5)]
-        joint = ("next to", "next to", "and", "beside")[rng.integers(4)]
-    objects = f" {joint} ".join(thing.words(article) for thing in scene.things)
-    return " ".join(part for part in (opening, objects, scene.place_words()) if part)
+        article = ARTICLES[rng.integers(len(ARTICLES))]
+        joint = JOINTS[rng.integers(len(JOINTS))]
+    words, nouns = opening.split(), []
+    for slot, thing in enumerate(scene.things):
+        words += joint.split() if slot else []
+        name = names[slot] if names else kinds()[thing.kind].name
+        phrase = [thing.colour, *name.split()] if thing.colour else name.split()
+        a = "an" if article == "a" and phrase[0][0] in "aeiou" else article
+        words += [a, *phrase] if a else phrase
+        nouns.append(len(words) - 1)
+        words += f"wearing a {thing.hat}".split() if thing.hat else []
+    if scene.told_place:
+        words += PLACES[scene.place].format(colour=scene.place_colour).split()
+    return Caption(tuple(words), tuple(nouns))
 
 
-def one_word_changed(scene: Scene, rng: np.random.Generator) -> Scene:
-    """A hard negative: the same scene with one told word changed (class, colour, hat, place, style, side)."""
-    which = rng.integers(6)
-    things = list(scene.things)
-    spot = int(rng.integers(len(things)))
-    if which == 1 and things[spot].colour:
-        things[spot] = replace(things[spot], colour=_other(rng, COLOURS, things[spot].colour))
-    elif which == 2 and things[spot].accessory:
-        things[spot] = replace(things[spot], accessory=_other(rng, ACCESSORIES, things[spot].accessory))
-    elif which == 3 and scene.told_place and scene.place != "plain":
-        return replace(scene, place=_other(rng, [p for p in PLACES if p != "plain"], scene.place))
-    elif which == 4:
-        return replace(scene, style=_other(rng, STYLES, scene.style))
-    elif which == 5 and len(things) == 2:
-        things = things[::-1]
-    else:
-        kind = _other(rng, CLASSES, *(thing.kind for thing in things))
-        things[spot] = replace(things[spot], kind=kind, sprite=CLASSES[kind][0])
-    return replace(scene, things=tuple(things))
-
-
-def _other(rng: np.random.Generator, names: object, *taken: str) -> str:
-    return str(rng.choice([name for name in names if name not in taken]))  # type: ignore[attr-defined]
+def stand_in(rng: np.random.Generator, number: int, world: World) -> str:
+    """A word for a thing that is drawn from its code: its own, one of its group's, or "thing"."""
+    kind, chance = world.kinds[number], rng.random()
+    if chance < 0.35:
+        return kind.name
+    if chance < 0.80:
+        group = [other.name for other in world.kinds if other.group == kind.group]
+        return group[rng.integers(len(group))]
+    if chance < 0.92:
+        return world.kinds[rng.integers(len(world.kinds))].name
+    return GENERIC[rng.integers(len(GENERIC))]

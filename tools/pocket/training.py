@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tools.pocket import checkpoint
-from tools.pocket.optimiser import Pair
+from tools.pocket import checkpoint, parts
+from tools.pocket.optimiser import Pair, fast_dtype
 from tools.pocket.paths import work_dir
 
 
@@ -23,7 +24,16 @@ def stage_parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--work", help="work folder (default: $POCKET_WORK or the user cache)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=0, help="of the CPU (default: as torch finds best)")
     return parser
+
+
+def open_stage(options: argparse.Namespace) -> tuple[Path, torch.device]:
+    """Set threads and seed; return the work folder and the device."""
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    return work_dir(options.work), torch.device(options.device)
 
 
 def course_parser(description: str | None, name: str, steps: int, batch: int) -> argparse.ArgumentParser:
@@ -34,14 +44,10 @@ def course_parser(description: str | None, name: str, steps: int, batch: int) ->
     parser.add_argument("--steps", type=int, default=steps)
     parser.add_argument("--batch", type=int, default=batch)
     parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--cooldown", type=float, default=0.4, help="share of the steps with falling rate")
+    parser.add_argument("--cooldown", type=float, default=0.4, help="share of the run with falling rate")
+    parser.add_argument("--minutes", type=float, help="end by the clock instead of by --steps")
+    parser.add_argument("--out", type=Path, help="also write the weights there, every 20 s (see parts)")
     return parser
-
-
-def fast_dtype(device: torch.device) -> torch.dtype:
-    """bf16 where the device computes in it, else fp32: without AVX-512 a CPU is 18 times slower in bf16."""
-    native = device.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return torch.bfloat16 if native else torch.float32
 
 
 def precision(device: torch.device) -> contextlib.AbstractContextManager[None]:
@@ -52,9 +58,43 @@ def precision(device: torch.device) -> contextlib.AbstractContextManager[None]:
 
 def learning_rate(step: int, peak: float, warmup: int, total: int, cooldown: float) -> float:
     """Linear warm-up, level, then linear fall to 2 % of `peak` over the last `cooldown` share of `total`."""
+    return _rate(step, peak, warmup, step / max(1, total), cooldown)
+
+
+def _rate(step: int, peak: float, warmup: int, share: float, cooldown: float) -> float:
     rise = min(1.0, (step + 1) / max(1, warmup))
-    left = (total - step) / max(1.0, cooldown * total)
-    return peak * rise * min(1.0, max(0.02, left))
+    return peak * rise * min(1.0, max(0.02, (1 - share) / max(1e-6, cooldown)))
+
+
+class Pace:
+    """How far a run is, by its steps or by the clock, and the learning rate there."""
+
+    def __init__(
+        self, steps: int, minutes: float | None, peak: float, cooldown: float, warmup: int = 40
+    ) -> None:
+        """With `minutes` the run ends by the clock, whatever `steps` says."""
+        self.steps, self.seconds = steps, None if minutes is None else minutes * 60
+        self.peak, self.cooldown, self.warmup = peak, cooldown, warmup
+        self.since = time.monotonic()
+
+    @classmethod
+    def of(cls, options: argparse.Namespace, warmup: int = 40) -> Pace:
+        """The pace that a stage's options ask for."""
+        return cls(options.steps, options.minutes, options.rate, options.cooldown, warmup)
+
+    def share(self, step: int) -> float:
+        """The share of the run that is done before `step`."""
+        if self.seconds is not None:
+            return (time.monotonic() - self.since) / max(1e-6, self.seconds)
+        return step / max(1, self.steps)
+
+    def rate(self, step: int) -> float:
+        """The learning rate at `step`."""
+        return _rate(step, self.peak, self.warmup, self.share(step), self.cooldown)
+
+    def over(self, step: int) -> bool:
+        """Whether the run ends before `step`."""
+        return self.share(step) >= 1
 
 
 def step_rng(seed: int, stage: int, step: int) -> np.random.Generator:
@@ -79,11 +119,16 @@ class Log:
 class Course:
     """A network that learns step by step, goes on from its checkpoint, and says now and then how it fares."""
 
-    def __init__(self, work: Path, name: str, part: str, network: nn.Module, optimiser: Pair) -> None:
-        """`name` is the checkpoint's and the log's; `part` is what the network is called within it."""
+    def __init__(
+        self, work: Path, name: str, part: str, network: nn.Module, optimiser: Pair, out: Path | None = None
+    ) -> None:
+        """`name` is the checkpoint's and the log's; `part` is what the network is called within it.
+
+        `out`: a folder that gets the weights too, at every checkpoint.
+        """
         self.path, self.part, self.log = work / "checkpoints" / f"{name}.pt", part, Log(work, name)
-        self.network, self.optimiser, self.step = network, optimiser, 0
-        self.losses: list[float] = []
+        self.network, self.optimiser, self.step, self.out = network, optimiser, 0, out
+        self.losses: deque[Tensor] = deque(maxlen=100)
 
     def begin(self, start: str | None = None) -> None:
         """Go on from the own checkpoint; without one, take the weights of the checkpoint named `start`.
@@ -93,7 +138,8 @@ class Course:
         """
         if saved := checkpoint.load(self.path):
             self.network.load_state_dict(saved[self.part])
-            self.optimiser.load_state_dict(saved["optimiser"])
+            if "optimiser" in saved:  # weights that came back from elsewhere have none
+                self.optimiser.load_state_dict(saved["optimiser"])
             self.step = saved["step"]
             self.log(f"goes on from step {self.step}")
         elif start:
@@ -112,29 +158,36 @@ class Course:
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimiser.step(rate)
         self.step += 1
-        self.losses.append(float(loss.detach()))
+        self.losses.append(loss.detach())
 
     def keep(self) -> None:
         """Save the checkpoint."""
-        state = {self.part: self.network.state_dict(), "optimiser": self.optimiser.state_dict()}
+        weights = self.network.state_dict()
+        state = {self.part: weights, "optimiser": self.optimiser.state_dict()}
         checkpoint.save(self.path, {**state, "step": self.step})
+        if self.out is not None:
+            parts.write(self.out, self.path.stem, weights, self.step)
 
-    def steps(self, total: int, batch: int, report: Callable[[], str]) -> Iterator[int]:
-        """Numbers of the steps still to learn, up to `total`: the body draws a batch and calls `learn`.
+    def steps(self, pace: Pace, batch: int, report: Callable[[], str]) -> Iterator[int]:
+        """Numbers of the steps still to learn: the body draws a batch and calls `learn`.
 
-        Saves every two minutes, tells loss and speed every minute, and `report()` every five and at the end.
+        Saves every two minutes (20 s with `out`), tells loss and speed every minute, and `report()` at the
+        end and, unless the run ends by the clock, every five minutes.
         """
-        save_due, tell_due, report_due = (checkpoint.Every(seconds) for seconds in (120, 60, 300))
+        save_due, tell_due, report_due = (
+            checkpoint.Every(seconds) for seconds in (120 if self.out is None else 20, 60, 300)
+        )
         told, since = self.step, time.monotonic()
-        while self.step < total:
+        while not pace.over(self.step):
             yield self.step
             if save_due.due():
                 self.keep()
             if tell_due.due():
                 speed = (self.step - told) * batch / (time.monotonic() - since)
-                self.log(f"step {self.step} loss {np.mean(self.losses[-100:]):.4f} {speed:.1f} pictures/s")
+                loss = float(torch.stack(list(self.losses)).mean())
+                self.log(f"step {self.step} loss {loss:.4f} {speed:.1f} images/s")
                 told, since = self.step, time.monotonic()
-            if report_due.due():
+            if pace.seconds is None and report_due.due():
                 self.log(f"step {self.step}: {report()}")
         self.keep()
         self.log(f"done at {self.step}: {report()}")

@@ -7,26 +7,27 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from tools.pocket.domain import COLOURS, PLACES, STYLES
-from tools.pocket.judge import ALONE, COLOURED_STYLES, HATS, KINDS, LEFT, RIGHT, Answer, Judge, slot_of
-from tools.pocket.scene import Scene
+from tools.pocket.judge import ALONE, HAT_NAMES, LEFT, NOTHING, RIGHT, Answer, Judge, slot_of
+from tools.pocket.scene import Scene, World
+from tools.pocket.things import COLOURS, PLACES, SPRITES, STYLES
 
+UNCOLOURED = ("grey", "sketch")  # styles in which a named colour cannot be seen
 # Question -> what it asks, in the order of the table.
 QUESTIONS = {
-    "object": "the one object is of the right class",
+    "object": "the one object is the thing asked for, of all things in any art style",
     "both": "both of two objects are there (either way round)",
     "sides": "both of two objects are there, on their own sides",
-    "background": "the named place, or plain backdrop of the named colour",
-    "colour": "the named colour of an object (photo and pixel art)",
-    "accessory": "the named hat is worn",
+    "place": "the named place, or plain backdrop of the named colour",
+    "colour": "the named colour of an object",
+    "hat": "the named hat is worn",
     "bare": "no hat where none is asked for",
-    "style": "style words: pixel art, black and white, pencil sketch",
+    "style": "style words: cartoon, sticker, pixel art, black and white, pencil sketch",
 }
 
 
 @dataclass
 class Verdicts:
-    """Right and wrong, question by question, with what was asked, so that poor classes can be listed."""
+    """Right and wrong, question by question, with what was asked, so that poor kinds can be listed."""
 
     found: dict[str, list[tuple[str, bool]]] = field(default_factory=lambda: {name: [] for name in QUESTIONS})
 
@@ -50,55 +51,63 @@ class Verdicts:
 
 @torch.no_grad()
 def look(judge: Judge, images: Tensor, batch: int = 64) -> Answer:
-    """The judge's answers for pictures (n, 3, 128, 128) in [0, 1]."""
+    """The judge's answers for images (n, 3, 128, 128) in [0, 1]."""
     parts = [judge(chunk) for chunk in images.split(batch)]
     return Answer(
+        torch.cat([part.embeddings for part in parts]),
+        torch.cat([part.similarity for part in parts]),
         {name: torch.cat([part.slots[name] for part in parts]) for name in parts[0].slots},
         {name: torch.cat([part.scene[name] for part in parts]) for name in parts[0].scene},
-        torch.cat([part.embedding for part in parts]),
     )
 
 
-def decide(answer: Answer, specs: list[Scene], into: Verdicts | None = None) -> Verdicts:
-    """Compare answers with what each scene asked for."""
-    verdicts = into or Verdicts()
-    for i, spec in enumerate(specs):
-        _objects(answer, i, spec, verdicts)
-        _surroundings(answer, i, spec, verdicts)
+def decide(answer: Answer, scenes: list[Scene], world: World) -> Verdicts:
+    """Compare answers with what each scene asked for; `world` numbers the kinds."""
+    verdicts = Verdicts()
+    for i, scene in enumerate(scenes):
+        _objects(answer, i, scene, world, verdicts)
+        _surroundings(answer, i, scene, verdicts)
     return verdicts
+
+
+def _code(similarity: Tensor) -> str | None:
+    """The emoji code of what is nearest, None for nothing recognisable."""
+    nearest = int(similarity.argmax())
+    return None if nearest == NOTHING else SPRITES[nearest][1]
 
 
 def _said(logits: Tensor, names: tuple[str, ...] | list[str]) -> str:
     return names[int(logits.argmax())]
 
 
-def _objects(answer: Answer, i: int, spec: Scene, verdicts: Verdicts) -> None:
-    kinds = [_said(answer.slots["kind"][i, slot], KINDS) for slot in (ALONE, LEFT, RIGHT)]
-    asked = [thing.kind for thing in spec.things]
+def _objects(answer: Answer, i: int, scene: Scene, world: World, verdicts: Verdicts) -> None:
+    codes = [_code(answer.similarity[i, slot]) for slot in (ALONE, LEFT, RIGHT)]
+    asked = [world.kinds[thing.kind] for thing in scene.things]
     if len(asked) == 1:
-        verdicts.add("object", asked[0], kinds[ALONE] == asked[0])
+        verdicts.add("object", asked[0].name, codes[ALONE] == asked[0].code)
     else:
         two = int(answer.scene["count"][i].argmax()) == 1
-        name = " + ".join(asked)
-        verdicts.add("both", name, two and sorted(kinds[1:]) == sorted(asked))
-        verdicts.add("sides", name, two and kinds[1:] == asked)
-    for position, thing in enumerate(spec.things):
-        slot = slot_of(spec, position)
-        if thing.colour and spec.style in COLOURED_STYLES:
+        name, right = " + ".join(kind.name for kind in asked), [kind.code for kind in asked]
+        verdicts.add("both", name, two and set(codes[1:]) == set(right))
+        verdicts.add("sides", name, two and codes[1:] == right)
+    for position, thing in enumerate(scene.things):
+        slot = slot_of(scene, position)
+        if thing.colour and scene.style not in UNCOLOURED:
             said = _said(answer.slots["colour"][i, slot], list(COLOURS))
             verdicts.add("colour", thing.colour, said == thing.colour)
-        hat = _said(answer.slots["hat"][i, slot], HATS)
-        if thing.accessory:
-            verdicts.add("accessory", thing.accessory, hat == thing.accessory)
+        hat = _said(answer.slots["hat"][i, slot], HAT_NAMES)
+        if thing.hat:
+            verdicts.add("hat", thing.hat, hat == thing.hat)
         else:
-            verdicts.add("bare", thing.kind, hat == "none")
+            verdicts.add("bare", asked[position].name, hat == "none")
 
 
-def _surroundings(answer: Answer, i: int, spec: Scene, verdicts: Verdicts) -> None:
-    if spec.told_place and spec.style != "sketch":  # a sketch has hardly any background
-        right = _said(answer.scene["place"][i], list(PLACES)) == spec.place
-        if spec.place_colour and spec.style in COLOURED_STYLES:
-            right = right and _said(answer.scene["backdrop"][i], list(COLOURS)) == spec.place_colour
-        verdicts.add("background", spec.place, right)
-    if spec.style != "photo":
-        verdicts.add("style", spec.style, _said(answer.scene["style"][i], list(STYLES)) == spec.style)
+def _surroundings(answer: Answer, i: int, scene: Scene, verdicts: Verdicts) -> None:
+    if scene.told_place and scene.style != "sketch":  # a sketch has hardly any background
+        right = _said(answer.scene["place"][i], list(PLACES)) == scene.place
+        if scene.place_colour and scene.style not in UNCOLOURED:
+            right = right and _said(answer.scene["backdrop"][i], list(COLOURS)) == scene.place_colour
+        verdicts.add("place", scene.place, right)
+    if scene.style != "photo":
+        said = _said(answer.scene["style"][i], list(STYLES))
+        verdicts.add("style", scene.style, said == scene.style)

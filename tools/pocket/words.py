@@ -1,75 +1,121 @@
-"""The CLIP model's shape, and captions as token ids."""
+"""Write words.json: what the base knows, by the words and phrases its captions hold.
+
+Run: `python -m tools.pocket.words --to BASE`, where BASE is the pipeline folder. The form of the file is in
+perfusion_core/model/known_words.py. Its phrases come from `things`, so it lists what was trained and not what
+is held out. It is not written when the folder's tokenizer reads one of its words in several tokens: captions
+hold no such word.
+"""
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-import torch
-from torch import Tensor
-from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
+from perfusion_core.files import write_atomic
+from perfusion_core.model.known_words import FILE_NAME, KnownWords
+from tools.pocket.things import COLOURS, COMMON, GENERIC, HATS, OPENINGS, PLACES, STYLES, held_out, kinds
+from tools.pocket.training import stage_parser
 
-from tools.pocket.train_tokenizer import MAX_TOKENS
+# Groups as people look for things, of the groups in kinds.tsv.
+GROUPS: dict[str, tuple[str, ...]] = {
+    "animals": ("animal-mammal", "animal-reptile", "animal-amphibian"),
+    "birds": ("animal-bird",),
+    "sea animals": ("animal-marine",),
+    "small creatures": ("animal-bug",),
+    "plants": ("plant-flower", "plant-other"),
+    "fruit and vegetables": ("food-fruit", "food-vegetable"),
+    "food": ("food-sweet", "food-prepared", "food-asian"),
+    "drinks and dishes": ("drink", "dishware"),
+    "clothes and jewels": ("clothing",),
+    "vehicles": ("transport-ground", "transport-air", "transport-water"),
+    "buildings": ("place-building", "place-religious", "place-other", "place-geographic"),
+    "weather and sky": ("sky-weather",),
+    "toys and games": ("toy", "game", "event"),
+    "sport": ("sport", "award-medal"),
+    "music": ("musical-instrument", "music", "sound"),
+    "devices": ("computer", "phone", "light-video", "time"),
+    "tools": ("tool", "science", "medical", "lock", "place-map"),
+    "in the house": ("household", "hotel", "other-object"),
+    "paper and money": ("book-paper", "office", "writing", "mail", "money", "arts-crafts"),
+}
+# What people say for things the base has another word for, or a near one.
+INSTEAD: dict[str, str] = {
+    "bike": "bicycle", "bottle": "jar", "bracelet": "ring", "bun": "bread", "cab": "taxi", "couch": "sofa",
+    "cushion": "bed", "doll": "toy", "figure": "toy", "figurine": "statue", "flask": "jar", "glass": "cup",
+    "handbag": "purse", "hare": "rabbit", "hat": "sun hat", "jacket": "coat", "jug": "jar",
+    "jumper": "t-shirt", "kettle": "cup", "kitty": "kitten", "mobile": "phone", "monitor": "television",
+    "mug": "cup", "necklace": "ring", "parcel": "box", "plane": "airplane", "plant": "potted plant",
+    "plush": "toy", "plushie": "toy", "pot": "bowl", "pullover": "t-shirt", "puppet": "toy",
+    "racket": "ping pong paddle", "rucksack": "bag", "sculpture": "statue", "shirt": "t-shirt",
+    "smartphone": "phone", "stool": "chair", "stuffed animal": "toy", "sweater": "t-shirt",
+    "tortoise": "turtle", "trainers": "sneaker", "trousers": "jeans", "tv": "television", "van": "minibus",
+    "watch": "clock", "wallet": "purse", "yacht": "boat",
+}  # fmt: skip
+JOINTS = ("next to", "beside", "and")
 
-TEXT_WIDTH = 192
 
-
-def build_clip(tokenizer: CLIPTokenizer) -> CLIPModel:
-    """Text: 4 causal layers x 192; pictures: ViT of 5 layers x 192 on 16-pixel patches; projection 192."""
-    ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
-    text = {
-        "vocab_size": len(tokenizer), "hidden_size": TEXT_WIDTH, "intermediate_size": 4 * TEXT_WIDTH,
-        "num_hidden_layers": 4, "num_attention_heads": 4, "max_position_embeddings": MAX_TOKENS,
-        "projection_dim": TEXT_WIDTH, "pad_token_id": tokenizer.pad_token_id, **ends,
-    }  # fmt: skip
-    vision = {
-        "hidden_size": TEXT_WIDTH, "intermediate_size": 4 * TEXT_WIDTH, "num_hidden_layers": 5,
-        "num_attention_heads": 4, "image_size": 128, "patch_size": 16, "projection_dim": TEXT_WIDTH,
-    }  # fmt: skip
-    return CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=TEXT_WIDTH))
-
-
-def load_tokenizer(work: Path) -> CLIPTokenizer:
-    """The tokenizer that train_tokenizer saved."""
-    return CLIPTokenizer.from_pretrained(work / "tokenizer")
-
-
-def token_ids(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
-    """Token ids (n, 32), padded with the end token as Stable Diffusion does."""
-    made = tokenizer(
-        captions, padding="max_length", max_length=MAX_TOKENS, truncation=True, return_tensors="pt"
+def pocket_words() -> KnownWords:
+    """What the pocket base knows."""
+    plain = [opening for opening in dict.fromkeys(OPENINGS) if opening and opening not in STYLES.values()]
+    return KnownWords(
+        version=1,
+        kinds={label: tuple(_names(groups)) for label, groups in GROUPS.items()},
+        generic=GENERIC,
+        colours=tuple(COLOURS),
+        wearing=tuple(f"wearing a {hat}" for hat in HATS),
+        places=tuple(phrase.format(colour="white") for phrase in PLACES.values()),
+        styles=tuple(STYLES.values()),
+        openings=tuple(plain),
+        joints=JOINTS,
+        instead={**INSTEAD, **{thing.name: thing.superclass for thing in held_out().values()}},
     )
-    return made.input_ids.to(torch.long)
 
 
-class ArticleDropper:
-    """Takes the articles of things out of token ids: "a photo of a dog in snow" -> "a photo of dog in snow".
-
-    People write "a photo of <name>", without an article, so a model must be able to read that.
-    """
-
-    ARTICLES = ("a", "an", "the", "my")
-    BEFORE = ("of", "to", "and", "beside")  # what stands before a thing
-
-    def __init__(self, tokenizer: CLIPTokenizer) -> None:
-        self.articles = torch.tensor(tokenizer.convert_tokens_to_ids([f"{w}</w>" for w in self.ARTICLES]))
-        self.before = torch.tensor(tokenizer.convert_tokens_to_ids([f"{w}</w>" for w in self.BEFORE]))
-        self.front = tokenizer.convert_tokens_to_ids("front</w>")  # "in front of a brick wall" is no thing
-        self.end = tokenizer.eos_token_id
-
-    def __call__(self, ids: Tensor) -> Tensor:
-        """Token ids (n, T) -> (n, T), the rest moved up and padded with the end token."""
-        article = torch.zeros_like(ids, dtype=torch.bool)
-        article[:, 1:] = torch.isin(ids[:, 1:], self.articles) & torch.isin(ids[:, :-1], self.before)
-        article[:, 2:] &= ids[:, :-2] != self.front
-        made = torch.full_like(ids, self.end)
-        for row, (tokens, gone) in enumerate(zip(ids, article, strict=True)):
-            kept = tokens[~gone]
-            made[row, : len(kept)] = kept
-        return made
+def _names(groups: Iterable[str]) -> list[str]:
+    """The names of these groups, the plainest first: they are the usual superclasses."""
+    found = [kind.name for kind in kinds() if kind.group in groups]
+    return sorted(found, key=lambda name: name not in COMMON)
 
 
-def normalise(images: Tensor) -> Tensor:
-    """Pictures (n, 3, h, w) in [0, 1] with the mean and deviation CLIP's image processor uses."""
-    mean = torch.tensor([0.48145466, 0.4578275, 0.40821073], device=images.device).view(1, 3, 1, 1)
-    deviation = torch.tensor([0.26862954, 0.26130258, 0.27577711], device=images.device).view(1, 3, 1, 1)
-    return (images - mean) / deviation
+def as_text(words: KnownWords) -> str:
+    """The file: a line for each list, so that changes can be read."""
+    fields: dict[str, Any] = words.model_dump(mode="json")
+    groups = ",\n".join(f"  {_line(label)}: {_line(names)}" for label, names in fields.pop("kinds").items())
+    lines = [f" {_line(name)}: {_line(value)}" for name, value in fields.items()]
+    lines.insert(1, f' "kinds": {{\n{groups}\n }}')
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _line(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def split_words(base: Path, words: KnownWords) -> list[str]:
+    """Words that the tokenizer of the base in a folder does not read as single tokens: captions hold none."""
+    from transformers import CLIPTokenizer
+
+    tokenizer = CLIPTokenizer.from_pretrained(base / "tokenizer")
+    found = sorted({word for phrase in words.phrases for word in re.findall(r"[a-z]+", phrase)})
+    return [word for word in found if len(tokenizer(word, add_special_tokens=False).input_ids) != 1]
+
+
+def main() -> None:
+    """Check the words against the base's tokenizer, and write them beside it."""
+    parser = stage_parser(__doc__)
+    parser.add_argument("--to", type=Path, required=True, help="the base's folder")
+    options = parser.parse_args()
+    words = pocket_words()
+    several = split_words(options.to, words)
+    if several:
+        raise SystemExit(
+            f"{options.to} reads these in several tokens: {', '.join(several)}. Nothing written."
+        )
+    write_atomic(options.to / FILE_NAME, as_text(words).encode())
+    print(f"{options.to / FILE_NAME}: {len(words.names)} kinds, {len(words.phrases)} phrases")
+
+
+if __name__ == "__main__":
+    main()

@@ -101,6 +101,7 @@ class Family:
                         overflows: never, always, or where its configuration says so (`force_upcast`)
     problem             why a pipeline of the family cannot be edited after all; "" where it can
     sampling            scheduler, steps and guidance where nothing was asked for; "own" is the base's own
+    small_sampling      the same for bases that make no images above 256 pixels, where it differs
     schedulers          those that can be asked for by name, beside its own; None: all of the usual ones
     teaching            settings of a recipe that differ from Stable Diffusion's
     activations_known   whether the memory of a training step was measured, so that a preset can be fitted
@@ -126,6 +127,7 @@ class Family:
     full_decoder: Literal["never", "configured", "always"] = "never"
     problem: Callable[[Any], str] = _no_problem
     sampling: tuple[str, int, float] = ("dpm++", 25, 7.5)
+    small_sampling: tuple[str, int, float] | None = None
     schedulers: Mapping[str, Scheduler] | None = None
     teaching: Mapping[str, Any] = field(default_factory=dict[str, Any])
     activations_known: bool = False

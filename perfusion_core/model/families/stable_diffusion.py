@@ -32,6 +32,7 @@ STABLE_DIFFUSION = Family(
         "image_encoder": None,
     },
     problem=_problem,
+    small_sampling=("ddim", 20, 3.0),  # the bundled base was trained here and wants less guidance
     activations_known=True,
     concept_format=1,  # as earlier versions read it
 )

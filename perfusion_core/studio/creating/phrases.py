@@ -134,7 +134,7 @@ class _Parts:
 
 
 def _without_mentions(prompt: str) -> str:
-    """The prompt in small letters, of the same length, with each mention blacked out."""
+    """The prompt in small letters, of the same length, with each mention replaced by zero characters."""
     text = "".join(piece if isinstance(piece, str) else "\0" * len(piece.source) for piece in split(prompt))
     return "".join(lower if len(lower := character.lower()) == 1 else character for character in text)
 

@@ -27,7 +27,6 @@ from perfusion_core.studio.library.entry import (
     CONCEPT_FILE,
     DRAFT_PREFIX,
     RUN_FOLDER,
-    THUMBNAIL_FILE,
     Deleted,
     LibraryEntry,
     read_entry,
@@ -35,8 +34,8 @@ from perfusion_core.studio.library.entry import (
 )
 from perfusion_core.studio.library.folders import changing, free_place, moved_in, private_folder
 from perfusion_core.studio.library.names import free_name, plain
-from perfusion_core.studio.library.stored import stored_bytes
-from perfusion_core.studio.library.thumbnails import card_bytes, from_embedded, read_card
+from perfusion_core.studio.library.stored import filling, stored_bytes
+from perfusion_core.studio.library.thumbnails import from_embedded, read_card
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -141,14 +140,7 @@ class Library:
         concept has the name, unless `overwrite`: then that one goes to the trash. Raises `ConceptError` for a
         concept whose file would be refused. Then nothing was changed.
         """
-        content = stored_bytes(concept)
-        card = card_bytes(thumbnail) if thumbnail is not None else None
-
-        def fill(home: Path) -> None:
-            if card is not None:
-                write_atomic(home / THUMBNAIL_FILE, card, private=True)
-            write_atomic(home / CONCEPT_FILE, content, private=True)  # last: from here on it is listed
-
+        fill = filling(concept, thumbnail)
         with changing(self.folder):
             taken = self._check_free(concept.name, overwrite, but=folder)
             if folder is None:

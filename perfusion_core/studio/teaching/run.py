@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from perfusion_core.training.events import TrainEvent
     from perfusion_core.training.photos import Box, Photo
     from perfusion_core.training.recipe import Pace, Recipe
+    from perfusion_core.training.together import Course
 
 LARGEST_PREVIEW = 256  # pixels
 
@@ -77,7 +78,7 @@ def begin_teaching(library: Library, request: TeachRequest) -> Path:
     from perfusion_core.training.photos import load_photos
 
     name = validate_name(plain(request.name))
-    superclass = _checked_superclass(request.superclass)
+    superclass = checked_superclass(request.superclass)
     if not request.overwrite:
         library.check_free(name)
     photos = load_photos(request.photos)
@@ -146,7 +147,24 @@ def teach(
     A teaching that has come to its concept is not done again. A name that was given away meanwhile gets a
     number, and a warning says so.
     """
-    from perfusion_core.training.trainer import train
+    from perfusion_core.training.together import alone
+
+    return alone(teach_in_steps(library, loaded, folder, listen=listen, should_stop=should_stop, say=say))
+
+
+def teach_in_steps(
+    library: Library,
+    loaded: LoadedBase,
+    folder: Path,
+    *,
+    listen: Listener = lambda event, previews: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    say: Callable[[str], None] = lambda message: None,
+) -> Course[Taught]:
+    """`teach` as a course, which can share a batch with others: see `teach_together`."""
+    from perfusion_core.training.step import PendingStep
+    from perfusion_core.training.task import TrainingTask
+    from perfusion_core.training.trainer import events_and_steps
 
     run = RunFolder(folder)
     teaching = run.teaching()
@@ -171,20 +189,22 @@ def teach(
     covariance = loaded.covariance  # may take minutes once for a new base, with a bar of its own
     say("Teaching")
     chosen: Concept | None = None
-    for event in train(
-        loaded.base,
+    task = TrainingTask(
         photos,
         masks,
         teaching.name,
         teaching.superclass,
         recipe,
-        covariance=covariance,
-        run_dir=run.run,
+        run.run,
         score=judge.score if scorer is not None else None,
         preview=judge.images,
         resume=True,
         should_stop=should_stop,
-    ):
+    )
+    for event in events_and_steps(loaded.base, task, covariance):
+        if isinstance(event, PendingStep):
+            yield event
+            continue
         paths = [_write_preview(run, event.step, k, image) for k, image in enumerate(event.images)]
         listen(event, paths)
         if event.kind == "stopped":
@@ -215,7 +235,8 @@ def teach(
     return Taught(folder, entry, tuple(warnings))
 
 
-def _checked_superclass(word: str) -> str:
+def checked_superclass(word: str) -> str:
+    """The word for a kind of thing, with single spaces. Raises `PromptError`."""
     plain = " ".join(word.split())
     if not plain or "<" in plain or ">" in plain or len(plain) > 60 or not is_showable(plain):
         raise PromptError(

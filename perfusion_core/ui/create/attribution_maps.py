@@ -37,9 +37,8 @@ def listen(stage: Stage, studio: Studio, served: Served) -> None:
         for job, words in watch(studio, job):  # noqa: B007, B020 - the same job, as it is now
             if words:
                 yield {stage.maps_said: words}
-        files = [
-            (str(served.copy(Path(path))), f"<{name}>") for name, path in job.result.get("maps", {}).items()
-        ]
+        maps = job.result.get("maps", {})
+        files = [(copy, f"<{name}>") for name, path in maps.items() for copy in served.copies([Path(path)])]
         yield {
             stage.maps_said: note(job.error or "", "problem") if job.state == "failed" else "",
             stage.maps: gr.Gallery(value=files, visible=bool(files), columns=max(2, min(3, len(files)))),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -119,7 +121,7 @@ def _follow(room: CreateRoom, studio: Studio, served: Served, sliders: dict[str,
                 "puts it in the queue."
             )
             return {stage.said: note(busy)}
-        return {stage.gallery: recent_images.gallery([made], served), stage.said: ""}
+        return {stage.gallery: recent_images.gallery([made], served), stage.said: live_time(positions, made)}
 
     for slider in sliders.values():
         slider.change(remember, {room.positions, *sliders.values()}, room.positions, **AT_ONCE)
@@ -131,7 +133,17 @@ def _follow(room: CreateRoom, studio: Studio, served: Served, sliders: dict[str,
             concurrency_id="live",
             concurrency_limit=1,
             **QUIET,
-        )
+        ).then(None, None, None, js="() => window.perfusionLiveTime()", **AT_ONCE)
+
+
+def live_time(positions: Mapping[str, float], image: Path) -> str:
+    """Where the page writes how long the image took from the slider's move, which only the browser knows.
+
+    It does so if the sliders still stand at `positions` once `image` is on the screen: of an image that the
+    slider has already left, the time says nothing.
+    """
+    at = escape(json.dumps(dict(positions)))
+    return f'<p class="quiet live-time" data-at="{at}" data-image="{escape(image.name)}"></p>'
 
 
 def recommended(studio: Studio, name: str, lock: str) -> float:

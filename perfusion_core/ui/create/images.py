@@ -52,6 +52,7 @@ def listen(room: CreateRoom, studio: Studio, served: Served) -> None:
     def _finished(job: Job) -> Updates:
         images = [Path(path) for path in job.result.get("paths", [])]
         said = notes([str(words) for words in job.result.get("warnings", [])])
+        said += note(recent_images.not_shown(images, served), "problem")
         if job.state == "failed":
             said += note(job.error or "It failed.", "problem")
         elif job.state == "stopped":

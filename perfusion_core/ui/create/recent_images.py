@@ -71,3 +71,14 @@ def gallery(images: list[Path], served: Served) -> gr.Gallery:
     """One image large, a few side by side."""
     columns = 1 if len(images) == 1 else 2 if len(images) <= 4 else 4
     return gr.Gallery(value=served.copies(images), columns=columns)
+
+
+def not_shown(images: list[Path], served: Served) -> str:
+    """A sentence where images that were saved cannot be copied for the browser; else empty."""
+    count = len(images) - len(served.copies(images))
+    if not count:
+        return ""
+    return (
+        f"{count} of {len(images)} pictures cannot be shown here, since the disk takes no copies. They are "
+        f"saved in {images[0].parent}. Free some space and reload the page."
+    )

@@ -1,4 +1,4 @@
-"""What the base knows, as words to click beside the prompt; and a gentle note on words it does not know.
+"""What the base knows, as words to click beside the prompt, and a note on words it does not know.
 
 Both are empty for a base that does not say what it knows.
 """

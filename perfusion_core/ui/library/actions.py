@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from perfusion_core.concept import read_metadata, validate_name
-from perfusion_core.errors import PerfusionError
+from perfusion_core.errors import NameTakenError, PerfusionError
 from perfusion_core.files import make_folder
+from perfusion_core.studio.library.import_many import concepts_among, import_many
 from perfusion_core.ui import open_in_create
 from perfusion_core.ui.event_options import QUIET, Updates
 from perfusion_core.ui.html import note
 from perfusion_core.ui.library.cards import cards
 from perfusion_core.ui.library.details import details
+from perfusion_core.ui.library.import_summary import import_summary
 from perfusion_core.ui.library.room import LibraryRoom
 from perfusion_core.ui.teach import teach_again
 
 if TYPE_CHECKING:
     from perfusion_core.studio.app import Studio
+    from perfusion_core.studio.library.library import Library
     from perfusion_core.ui.create.room import CreateRoom
     from perfusion_core.ui.served import Served
     from perfusion_core.ui.teach.room import TeachRoom
@@ -108,12 +111,26 @@ def listen(
         try:
             entry = library.import_file(Path(path), name=name or None)
         except PerfusionError as error:
-            taken = _taken_name(studio, Path(path))
-            ask = gr.Textbox(visible=bool(taken), value=library.free_name(taken) if taken else "")
+            free = _free_name(library, Path(path)) if isinstance(error, NameTakenError) else ""
+            ask = gr.Textbox(visible=bool(free), value=free)
             said = page("", note(str(error), "problem"))
-            return {**said, room.import_name: ask, room.refused: path if taken else ""}
+            return {**said, room.import_name: ask, room.refused: path if free else ""}
         said = page(entry.name, note(f"<{entry.name}> was imported.", "good"))
         return {**said, room.import_name: gr.Textbox(visible=False, value=""), room.refused: ""}
+
+    def take_all(paths: list[str] | None, whole_folder: bool) -> Updates:
+        """Import what was sent; a file that comes alone may ask for another name."""
+        files = [Path(path) for path in paths or []]
+        if len(files) == 1 and not whole_folder:
+            return take(str(files[0]))
+        try:
+            summary = import_many(library, concepts_among(files))
+        except PerfusionError as error:
+            said = note(str(error), "problem")
+        else:
+            said = import_summary(summary)
+        hidden = gr.Textbox(visible=False, value="")
+        return {**page("", said), room.import_name: hidden, room.refused: ""}
 
     def again(name: str) -> Updates:
         try:
@@ -128,7 +145,8 @@ def listen(
     panel.delete.click(delete, panel.chosen, [*everything, room.deleted], **QUIET)
     room.undo.click(undo, room.deleted, everything, **QUIET)
     asked = [*everything, room.import_name, room.refused]
-    room.incoming.upload(take, room.incoming, asked, **QUIET)
+    room.incoming.upload(lambda paths: take_all(paths, False), room.incoming, asked, **QUIET)
+    room.folder.upload(lambda paths: take_all(paths, True), room.folder, asked, **QUIET)
     room.import_name.submit(take, [room.refused, room.import_name], asked, **QUIET)
     panel.use.click(
         lambda name: open_in_create.concept(create, rooms, name),
@@ -153,10 +171,9 @@ def _exported(studio: Studio, served: Served, name: str, small: bool) -> Path:
     return target
 
 
-def _taken_name(studio: Studio, path: Path) -> str:
-    """The name inside a readable concept file when the library has it already, else nothing."""
+def _free_name(library: Library, path: Path) -> str:
+    """A free name like the one inside a concept file; empty where it cannot be read any more."""
     try:
-        name = read_metadata(path).name
+        return library.free_name(read_metadata(path).name)
     except PerfusionError:
         return ""
-    return name if studio.library.find(name) is not None else ""

@@ -28,6 +28,7 @@ class LibraryRoom:
     undo: gr.Button
     deleted: gr.State
     incoming: gr.UploadButton
+    folder: gr.UploadButton
     import_name: gr.Textbox
     refused: gr.State
     panel: ConceptPanel
@@ -38,11 +39,20 @@ def render(studio: Studio, served: Served) -> LibraryRoom:
         with gr.Row(elem_classes="room-head"):
             gr.HTML(
                 "<h2>Library</h2><p class='quiet'>Everything you have taught or imported. A concept is a "
-                "small file; give it to anyone who has the same base model. Drop one here to import it.</p>",
+                "small file; give it to anyone who has the same base model. Drop files here to import "
+                "them.</p>",
                 js_on_load=None,
             )
             incoming = gr.UploadButton(
-                "Import a concept", file_types=[".safetensors"], elem_id="import", scale=0, min_width=170
+                "Import concepts",
+                file_types=[".safetensors"],
+                file_count="multiple",
+                elem_id="import",
+                scale=0,
+                min_width=180,
+            )
+            folder = gr.UploadButton(
+                "Import a folder", file_count="directory", elem_id="import-folder", scale=0, min_width=180
             )
         import_name = gr.Textbox(
             label="That name is taken. Import it as",
@@ -64,6 +74,7 @@ def render(studio: Studio, served: Served) -> LibraryRoom:
         undo=undo,
         deleted=gr.State(""),
         incoming=incoming,
+        folder=folder,
         import_name=import_name,
         refused=gr.State(""),
         panel=panel,

@@ -6,8 +6,7 @@ import math
 
 import torch
 
-from tools.pocket.autoencoder import build, decibels, detail, reconstruction_loss
-from tools.pocket.latents import encode
+from tools.pocket.autoencoder import build, decibels, detail, encode, pixel_weights, reconstruction_loss
 
 
 def test_decibels_of_a_known_error() -> None:
@@ -43,3 +42,11 @@ def test_latents_are_sixteen_square_and_scaled() -> None:
     vae.register_to_config(scaling_factor=2.0)
     assert plain.shape == (9, 8, 16, 16)
     assert torch.equal(encode(vae, images), 2 * plain)
+
+
+def test_things_weigh_more_than_what_is_behind_them() -> None:
+    covered = torch.zeros(1, 1, 32, 32)
+    covered[..., :16, :] = 1
+    weights = pixel_weights(torch.zeros(1, 3, 32, 32), covered, things=3.0)
+    assert float(weights[..., :16, :].min()) == 4
+    assert float(weights[..., 20:, :].max()) == 1

@@ -32,3 +32,14 @@ def test_a_save_cut_off_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: p
     with pytest.raises(OSError):
         checkpoint.save(tmp_path / "a.pt", {"step": 2})
     assert checkpoint.load(tmp_path / "a.pt") == {"step": 1}
+
+
+def test_a_file_that_holds_classes_is_refused_by_name(tmp_path: Path) -> None:
+    torch.save({"scenes": [tmp_path]}, tmp_path / "shard-0000.pt")
+    with pytest.raises(ValueError, match=r"shard-0000\.pt holds more than plain data"):
+        checkpoint.load(tmp_path / "shard-0000.pt")
+
+
+def test_a_checkpoint_that_is_needed_and_not_there_names_its_stage(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"unet\.pt: run `python -m tools\.pocket\.train_unet` first"):
+        checkpoint.need(tmp_path, "unet", "train_unet")

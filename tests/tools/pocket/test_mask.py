@@ -9,9 +9,7 @@ import pytest
 import torch
 from transformers import CLIPSegForImageSegmentation, CLIPTokenizer
 
-from tools.pocket.domain import CLASSES
-from tools.pocket.mask_kin import KIN
-from tools.pocket.mask_lessons import ODDS, SPREAD, OtherThings, draw_lesson
+from tools.pocket.mask_lessons import ODDS, SPREAD, draw_lesson, word_for
 from tools.pocket.mask_model import (
     build_mask,
     load_mask,
@@ -23,16 +21,10 @@ from tools.pocket.mask_model import (
     word_vectors,
 )
 from tools.pocket.render import Renderer
-from tools.pocket.sprites import held_out
-from tools.pocket.train_mask import mask_loss, naming_loss
-from tools.pocket.train_tokenizer import train
-from tools.pocket.words import token_ids
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> CLIPTokenizer:
-    """A small tokenizer that knows the class words."""
-    return train([f"a photo of a {kind}" for kind in CLASSES] * 20, 800)
+from tools.pocket.table import draw_table
+from tools.pocket.text import token_ids
+from tools.pocket.things import held_out
+from tools.pocket.train_mask import iou, mask_loss, naming_loss, unseen
 
 
 @pytest.fixture(scope="module")
@@ -119,21 +111,46 @@ def test_overlap_of_halves() -> None:
     assert float(overlap(one, two)) == pytest.approx(1 / 3)
 
 
-def test_other_things_and_relatives_are_neither_the_bases_own_nor_held_out(work: Path) -> None:
-    others = OtherThings(Renderer(work), np.random.default_rng(0))
-    kin = {code for codes in KIN.values() for code in codes}
-    own = {code for codes in CLASSES.values() for code in codes}
-    assert not (kin | set(others.codes)) & (own | set(held_out()))
-    assert set(KIN) <= set(CLASSES)
-
-
 def test_lessons_come_again_with_the_same_seed_and_their_masks_are_the_prompted_thing(work: Path) -> None:
-    renderer = Renderer(work, odds=ODDS, spread=SPREAD)
-    others = OtherThings(renderer, np.random.default_rng(0), count=4)
-    assert len(others.codes) == 4
-    first = draw_lesson(renderer, others, np.random.default_rng(5), 6)
-    second = draw_lesson(renderer, others, np.random.default_rng(5), 6)
+    renderer = Renderer(work, spread=SPREAD)
+    first = draw_lesson(renderer, np.random.default_rng(5), 6)
+    second = draw_lesson(renderer, np.random.default_rng(5), 6)
     assert torch.equal(first.images, second.images)
-    assert torch.equal(first.kinds >= 0, (first.things.amax((2, 3)) > 0.5) & (first.kinds >= 0))
     assert first.prompts == second.prompts
     assert bool((first.masks.flatten(1).max(1).values > 0.9).all())
+    there = first.things.amax((2, 3)) > 0.5
+    assert not bool(((first.kinds >= 0) & ~there).any())
+
+
+def test_beside_another_a_thing_is_called_by_no_word_that_may_mean_the_other(renderer: Renderer) -> None:
+    rng, groups = np.random.default_rng(0), {kind.name: kind.group for kind in renderer.world.kinds}
+    table = draw_table(rng, ODDS, renderer.world, 300)
+    words = [word_for(table, row, int(table.pair[row]), renderer.world, rng) for row in range(300)]
+    strange = 0
+    for scene, word in zip(table.scenes(), words, strict=True):
+        if len(scene.things) == 2:
+            first, asked = (renderer.world.kinds[thing.kind] for thing in scene.things)
+            assert groups[word] == asked.group
+            assert word == asked.name or first.group != asked.group
+            strange += word != asked.name
+    assert strange > 30
+
+
+def test_unseen_scenes_hold_every_held_out_thing_beside_one_of_another_group(work: Path) -> None:
+    renderer = Renderer(work, refuse=False)
+    batch, words, sides = unseen(renderer, beside=True)
+    groups = {kind.name: kind.group for kind in renderer.world.kinds}
+    seen = set()
+    for scene, word, side in zip(batch.scenes, words, sides, strict=True):
+        other = renderer.world.kinds[scene.things[1 - side].kind]
+        assert other.group != groups[word]
+        assert held_out()[scene.things[side].sprite[1]].superclass == word
+        assert other.code not in held_out()
+        seen.add(scene.things[side].sprite[1])
+    assert seen == set(held_out())
+
+
+def test_the_overlap_is_measured_on_things_alone(
+    model: CLIPSegForImageSegmentation, tokenizer: CLIPTokenizer, work: Path
+) -> None:
+    assert 0 <= iou(model, tokenizer, Renderer(work, refuse=False), beside=False) < 0.5

@@ -38,3 +38,11 @@ def test_pair_gives_every_weight_to_exactly_one_optimiser_and_restores() -> None
         fresh.parts[1].state[network[0].weight]["momentum"],
         pair.parts[1].state[network[0].weight]["momentum"],
     )
+
+
+def test_matrices_turned_together_are_turned_as_each_by_itself() -> None:
+    torch.manual_seed(0)
+    several = torch.randn(3, 8, 20)
+    whole = orthogonalised(several)
+    for one, turned in zip(several, whole, strict=True):
+        torch.testing.assert_close(orthogonalised(one).float(), turned.float(), rtol=1e-3, atol=1e-3)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tools.pocket import checkpoint
-from tools.pocket.denoiser import signal_shares
+from tools.pocket.denoiser import DEFAULT_SHAPE, build_unet, signal_shares
 from tools.pocket.trainee import Trainee, diffusion_loss
 from tools.pocket.training import learning_rate, step_rng
 
@@ -18,13 +18,14 @@ CPU = torch.device("cpu")
 
 def _trainee() -> Trainee:
     torch.manual_seed(0)
-    return Trainee(CPU, 1e-3, muon=True, decay=0.99, widths=(16, 16, 16))
+    unet = build_unet(DEFAULT_SHAPE, block_out_channels=(16, 16, 16), layers_per_block=1)
+    return Trainee(unet, CPU, 1e-3, muon=True, decay=0.99)
 
 
 def _step(trainee: Trainee) -> float:
     rng = step_rng(0, 6, trainee.step)
     clean = torch.from_numpy(rng.standard_normal((4, 8, 16, 16), dtype=np.float32))
-    states = torch.from_numpy(rng.standard_normal((4, 32, 192), dtype=np.float32)).bfloat16()
+    states = torch.from_numpy(rng.standard_normal((4, 64, 256), dtype=np.float32))
     weights = torch.ones(len(clean), 1, *clean.shape[2:])
     loss = diffusion_loss(trainee.network, clean, states, weights, signal_shares(CPU), rng)
     trainee.learn(loss, 1e-3)

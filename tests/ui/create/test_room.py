@@ -40,7 +40,11 @@ def test_sliders_come_and_go_with_the_prompt(app: RunningApp, page) -> None:
     expect(prompt).to_have_value("a photo of <mug> <biscuit>")
 
 
-def test_the_image_follows_a_dragged_slider_with_the_seed_kept(app: RunningApp, page) -> None:
+def test_the_image_follows_a_dragged_slider_with_the_seed_kept_and_its_time_is_shown(
+    app: RunningApp, page
+) -> None:
+    from playwright.sync_api import expect
+
     app.open(page)
     page.locator("#prompt textarea").fill("a photo of <biscuit>")
     page.wait_for_selector("#dose-mug", state="detached")
@@ -56,6 +60,9 @@ def test_the_image_follows_a_dragged_slider_with_the_seed_kept(app: RunningApp, 
     found = _live_recipe_at_the_photos_end(app.home / "cache" / "live-pictures")
     assert found.seed == read_recipe(app.home / "outputs" / Path(unquote(before)).name).seed
     assert image(page) != before
+    time_shown = page.locator("#create-said .live-time")
+    expect(time_shown).to_have_text(re.compile(r"^\d+\.\d\d s from slider to picture$"))
+    assert unquote(image(page)).endswith(time_shown.get_attribute("data-image") or "nothing")
 
 
 def test_two_images_are_compared_and_where_the_concepts_acted_is_shown(app: RunningApp, page) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from perfusion_core.concept import save_concept
 from perfusion_core.studio.library.library import Library
 from tests.ui.running_app import RunningApp
 
@@ -47,9 +48,51 @@ def test_a_file_chosen_with_the_button_is_imported_too(app: RunningApp, page, tm
     library.export("guest", file)
     library.delete("guest")
     app.open(page, "Library")
-    page.locator("#import").locator("xpath=..").locator("input[type=file]").set_input_files(file)
+    page.get_by_test_id("Import concepts-upload-button").set_input_files(file)
     page.wait_for_selector("#library-cards [data-name=guest]")
     library.delete("guest")
+
+
+def test_a_folder_is_imported_in_one_go_with_a_word_for_every_file_that_needs_one(
+    app: RunningApp, page, tmp_path: Path
+) -> None:
+    library = Library(app.home)
+    folder = tmp_path / "results"
+    (folder / "images").mkdir(parents=True)
+    concept = library.load("mug")
+    for number, name in enumerate(("aa", "mug")):
+        made = concept.with_metadata(name=name, superclass=f"thing {number}")  # not the one that is here
+        save_concept(made, folder / f"{name}.safetensors")
+    library.export("biscuit", folder / "known.safetensors")
+    (folder / "<b>bad.safetensors").write_bytes(b"PK")
+    (folder / "images" / "front.webp").write_bytes(b"no concept")
+    app.open(page, "Library")
+    page.get_by_test_id("Import a folder-upload-button").set_input_files(folder)
+    page.wait_for_selector("#library-said .import-summary")
+    said = page.inner_text("#library-said")
+    assert "2 concepts imported, 1 here already, 1 refused." in said
+    assert "<mug-2> here: there was a <mug> already" in said
+    assert "is here already as <biscuit>" in said
+    assert "bad.safetensors” was refused" in said
+    assert page.locator("#library-said b").count() == 0
+    assert page.locator("#library-cards .concept").count() == 4
+    for name in ("aa", "mug-2"):
+        library.delete(name)
+
+
+def test_several_dropped_files_are_imported_together(app: RunningApp, page, tmp_path: Path) -> None:
+    library = Library(app.home)
+    files = []
+    for name in ("one", "two"):
+        files.append(tmp_path / f"{name}.safetensors")
+        save_concept(library.load("mug").with_metadata(name=name, superclass=name), files[-1])
+    app.open(page, "Library")
+    _drop(page, *files)
+    page.wait_for_selector("#library-cards [data-name=two]")
+    assert "2 concepts imported." in page.inner_text("#library-said")
+    assert page.locator("#import-name input, #import-name textarea").count() == 0
+    for name in ("one", "two"):
+        library.delete(name)
 
 
 def test_an_exported_file_is_the_library_s_own_byte_for_byte(app: RunningApp, page) -> None:
@@ -111,14 +154,16 @@ def test_teaching_again_without_the_photos_brings_the_words_and_says_what_is_mis
     expect(page.locator("#teach-said")).to_contain_text("came without its photos")
 
 
-def _drop(page: Page, file: Path) -> None:
-    """Let a file fall on the cards, as from a folder's window."""
-    script = """([name, data]) => {
-        const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+def _drop(page: Page, *files: Path) -> None:
+    """Let files fall on the cards, as from a folder's window."""
+    script = """(files) => {
         const held = new DataTransfer();
-        held.items.add(new File([bytes], name));
+        for (const [name, data] of files) {
+            const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+            held.items.add(new File([bytes], name));
+        }
         const about = {bubbles: true, cancelable: true, dataTransfer: held};
         const cards = document.querySelector('#library-cards');
         for (const kind of ['dragover', 'drop']) cards.dispatchEvent(new DragEvent(kind, about));
     }"""
-    page.evaluate(script, [file.name, base64.b64encode(file.read_bytes()).decode()])
+    page.evaluate(script, [[file.name, base64.b64encode(file.read_bytes()).decode()] for file in files])
