@@ -24,8 +24,8 @@ from perfusion_core.sampling.batches import images_together
 from perfusion_core.sampling.operating_points import check_bias
 from perfusion_core.sampling.plan import Plan, make_plan, recipe_of, used_name
 from perfusion_core.sampling.png import ImageRecipe
-from perfusion_core.sampling.step_reports import told_after_each_step
 from perfusion_core.sampling.request import GenerationRequest, Row, concepts_in
+from perfusion_core.sampling.step_reports import told_after_each_step
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -28,6 +28,18 @@ def all_methods() -> dict[str, Method]:
             teacher="gated-edit-base-flow",
             recipe={"neighbours": "superclass"},
         ),
+        GatedEdit(
+            "ours-word-norm",
+            "Ours, direction of the word alone",
+            teacher="gated-edit-word-norm",
+            recipe={"word_norm": "vocabulary"},
+        ),
+        GatedEdit(
+            "ours-noise",
+            "Ours, taught at the times 500 to 900",
+            teacher="gated-edit-noise",
+            recipe={"noise_from": 0.5, "noise_to": 0.9},
+        ),
         GatedEdit("ours-compact", "Ours, compact file", compact=True),
         Published(),
         TextualInversion(),
