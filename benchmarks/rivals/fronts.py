@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure and the bounds between which 95 % of the resampled ones lie."""
+    """A figure and the bounds between which 95 % of the resampled ones lie; NaN where nothing can vary."""
 
     value: float
     low: float
@@ -102,7 +102,10 @@ def interval(
     """
     values = [statistic(concepts, seeds) for concepts, seeds in drawn]
     known = [value for value in values if not np.isnan(value)]
-    low, high = np.percentile(known, [2.5, 97.5], method="inverted_cdf") if known else (np.nan, np.nan)
+    varied = any(len(concepts) > 1 or len(seeds) > 1 for concepts, seeds in drawn)
+    low, high = np.nan, np.nan
+    if known and varied:
+        low, high = np.percentile(known, [2.5, 97.5], method="inverted_cdf")
     return Interval(statistic(None, None), float(low), float(high))
 
 

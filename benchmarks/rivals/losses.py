@@ -104,4 +104,6 @@ def number(found: Interval, digits: int = 3) -> str:
     """A figure and its interval, as a table shows them; a dash where there is none."""
     if isnan(found.value):
         return "–"
+    if isnan(found.low):
+        return f"{found.value:.{digits}f}"
     return f"{found.value:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"

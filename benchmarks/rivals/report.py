@@ -59,6 +59,8 @@ def _setting(results: Results) -> str:
 
 
 def _losses(results: Results) -> str:
+    if not any(method.name == OURS for regime in results.regimes for method in regime.methods):
+        return f"{OURS} was not among the methods of this run."
     found = losses(results, OURS)
     if not found:
         return "In no figure below is a rival better than ours with the local lock."

@@ -16,6 +16,7 @@ from benchmarks.rivals.fronts import (
     ratio_interval,
     resamples,
 )
+from benchmarks.rivals.losses import number
 from benchmarks.rivals.scoring import diversity, right
 from perfusion_core.evaluation import FrontPoint, hypervolume
 
@@ -57,11 +58,20 @@ def test_intervals_hold_the_figure_and_narrow_with_less_noise() -> None:
     assert wide == again, "the same seed gives the same interval"
 
 
+def test_one_concept_and_one_seed_have_no_interval() -> None:
+    found = mean_interval(np.array([[0.5]]), resamples(1, 1, 20))
+    assert found.value == 0.5
+    assert np.isnan(found.low)
+    assert np.isnan(found.high)
+    assert not found.apart(mean_interval(np.array([[0.1]]), resamples(1, 1, 20)))
+    assert number(found) == "0.500"
+
+
 def test_the_bootstrap_covers_a_known_mean() -> None:
     rng, covered = np.random.default_rng(0), 0
-    for number in range(60):
+    for run in range(60):
         values = rng.normal(1.0, 0.3, (12, 4))
-        found = mean_interval(values, resamples(12, 4, 200, seed=number))
+        found = mean_interval(values, resamples(12, 4, 200, seed=run))
         covered += found.low <= 1.0 <= found.high
     assert covered >= 51  # of 60, at 95 %: binomial, one in 2000 runs below
 

@@ -218,6 +218,12 @@ def test_every_loss_is_named_and_the_sure_ones_first() -> None:
     assert "In no figure below is a rival better" in text
 
 
+def test_a_run_without_ours_claims_nothing_of_it() -> None:
+    text = report(results_of(made_up("rival", False, 0.6, 0.3)))
+    assert "is a rival better" not in text
+    assert "ours-local was not among the methods of this run" in text
+
+
 def test_bleed_stands_in_the_report_and_among_the_losses() -> None:
     kind = "two of the same kind"
     pairs = [

@@ -45,7 +45,7 @@ class GatedEdit:
     knob = "gate bias"
     pairs = "stack"
     ours = True
-    rates = (0.5, 1.0, 2.0, 4.0)
+    rates = (1.0, 0.5, 2.0, 4.0)
     defaults: ClassVar[Settings] = {}
     source = "this project's preset for the base"
 
