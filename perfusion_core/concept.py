@@ -127,6 +127,8 @@ class Concept:
         """sha256 in hex of all that decides its images at a given bias; a renamed copy has the same."""
         decisive = {"superclass", "base_fingerprint", "covariance_fingerprint", "temperature", "removal"}
         facts = self.metadata.model_dump(mode="json", include=decisive)
+        if self.metadata.beside_superclass:
+            facts["neighbours"] = "superclass"
         facts["layers"] = {path: len(value) for path, value in self.values.items()}
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
         for name, array in _arrays(self).items():

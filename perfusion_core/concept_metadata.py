@@ -128,6 +128,11 @@ class ConceptMetadata(BaseModel):
         except ValidationError as error:
             raise ContainerError(_first_problem(error)) from error
 
+    @property
+    def beside_superclass(self) -> bool:
+        """Whether it was taught, and is drawn, with the other words of a prompt beside its superclass."""
+        return self.recipe.get("neighbours") == "superclass"
+
     def changed(self, **changes: Any) -> ConceptMetadata:
         """A copy with some fields changed, checked as a whole. Raises ConceptError."""
         return ConceptMetadata(**{**self.model_dump(), **changes})

@@ -11,6 +11,7 @@ from perfusion_core.edit.choices import Removal
 from perfusion_core.printable import printable
 
 Keys = Literal["locked", "trained"]
+Neighbours = Literal["concept", "superclass"]
 Masks = Literal["auto", "none", "given"]
 WordNorm = Literal["free", "vocabulary"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
@@ -58,6 +59,7 @@ _WHOLE = frozenset(
 _CHOICES: dict[str, tuple[str, ...]] = {
     "removal": get_args(Removal),
     "keys": get_args(Keys),
+    "neighbours": get_args(Neighbours),
     "mask": get_args(Masks),
     "word_norm": get_args(WordNorm),
     "precision": get_args(Precision),

@@ -89,7 +89,7 @@ def photo_gallery(judge: Judge, subjects: Sequence[Subject]) -> Gallery:
 
 
 class ThingJudge:
-    """The metric-learned embedder of `tools/pocket2`: knows every thing, held-out ones too; never shipped."""
+    """The metric-learned embedder of `tools/pocket`: knows every thing, held-out ones too; never shipped."""
 
     independent = True
 
@@ -110,8 +110,8 @@ class ThingJudge:
         return torch.cat([answer.embeddings[:, 1:] for answer in self._answers(images)])
 
     def said(self, images: Sequence[Image.Image]) -> list[dict[str, str]]:
-        from tools.pocket2.judge import HAT_NAMES
-        from tools.pocket2.things import PLACES, STYLES
+        from tools.pocket.judge import HAT_NAMES
+        from tools.pocket.things import PLACES, STYLES
 
         found: list[dict[str, str]] = []
         for answer in self._answers(images):
@@ -133,27 +133,26 @@ class ThingJudge:
 
 
 def load_judge(folder: Path | None, scorer: Scorer) -> Judge:
-    """The judge in a work folder of `tools/pocket2`, put there by `train_judge`; else the base's CLIP.
+    """The judge in a work folder of `tools/pocket`, put there by `train_judge`; else the base's CLIP.
 
     Raises PerfusionError where the folder has no judge.
     """
     if folder is None:
         return ClipJudge(scorer)
-    from tools.pocket2 import judge
-
     from benchmarks.rivals.cache import source_hash
+    from tools.pocket import judge
 
     try:
         network = judge.load_judge(folder)
     except FileNotFoundError as error:
         raise PerfusionError(f"{error} Or leave --judge out: the base's CLIP judges then.") from None
-    weights = Path(folder) / "judge2" / "judge.safetensors"
-    return ThingJudge(network, f"pocket2 judge {source_hash(weights)[:8]}")
+    weights = Path(folder) / "judge" / "judge.safetensors"
+    return ThingJudge(network, f"pocket judge {source_hash(weights)[:8]}")
 
 
 def _sprite_number(subject: Subject) -> int | None:
-    from tools.pocket2.judge import NUMBER
-    from tools.pocket2.sprites import SOURCES
+    from tools.pocket.sprites import SOURCES
+    from tools.pocket.things import NUMBER
 
     if subject.source is None:
         return None

@@ -72,7 +72,7 @@ def read_options(arguments: list[str] | None = None) -> Options:
     add("--out", type=Path, default=empty.out, help="results; a second call goes on there")
     add("--base", default=empty.base, help="as for the app: a name, a folder, a file, an id")
     add("--device", default=empty.device, help="auto, cpu, cuda")
-    add("--judge", type=Path, help="work folder of tools.pocket2 with a trained judge; else the base's CLIP")
+    add("--judge", type=Path, help="work folder of tools.pocket with a trained judge; else the base's CLIP")
     add("--methods", default="", help="comma-separated; all by default")
     add("--parts", help=f"comma-separated among {', '.join(PARTS)}")
     add("--develop", default="", help="concepts the settings are chosen on; the first two by default")

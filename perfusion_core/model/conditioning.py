@@ -164,6 +164,7 @@ class PromptConditioning:
             superclass=self._lock == "global",
             allow_empty=not positive,
             frame=frame if positive else Frame(frame.length),
+            beside_superclass=[n for n, c in self._concepts.items() if c.metadata.beside_superclass],
         )
 
     def _passed_in(self, prefix: str, asked: Mapping[str, Any]) -> PromptEncoding:

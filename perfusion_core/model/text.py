@@ -19,7 +19,7 @@ from perfusion_core.model.text_encoder import TextEncoder
 from perfusion_core.model.tokens import ConceptWords, Frame, superclass_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 __all__ = ["ConceptWords", "Frame", "PromptEncoder", "PromptEncoding", "superclass_tokens"]
 
@@ -91,18 +91,29 @@ class PromptEncoder:
         superclass: bool = True,
         allow_empty: bool = False,
         frame: Frame | None = None,
+        beside_superclass: Collection[str] = (),
     ) -> PromptEncoding:
         """Encode prompts; gradients flow to the concepts' embeddings.
 
         Equal prompts are run once. With `superclass=False` the second encoding is skipped and
-        `superclass_encoding` is `encoding` itself. `frame=None` is the pipeline's own. Raises PromptError for
+        `superclass_encoding` is `encoding` itself. `frame=None` is the pipeline's own. Of the concepts named
+        in `beside_superclass` only their own tokens enter `encoding`: the other words are encoded beside the
+        superclass word and cannot carry them (the base flow of LaTexBlend, CVPR 2025). Raises PromptError for
         an unknown placeholder, a concept past the token limit, two different biases for one concept, and an
         empty prompt.
         """
         distinct = list(dict.fromkeys(prompts))
         frame = self._frame if frame is None else frame
         runs = [
-            encoder.run(distinct, concepts, frame, clip_skip, superclass=superclass, allow_empty=allow_empty)
+            encoder.run(
+                distinct,
+                concepts,
+                frame,
+                clip_skip,
+                superclass=superclass,
+                allow_empty=allow_empty,
+                beside_superclass=beside_superclass,
+            )
             for encoder in self.encoders
         ]
         order = [distinct.index(prompt) for prompt in prompts]

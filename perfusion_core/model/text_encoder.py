@@ -19,7 +19,7 @@ from perfusion_core.model.tokens import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from perfusion_core.model.families.description import Encoder
 
@@ -89,11 +89,23 @@ class TextEncoder:
         *,
         superclass: bool,
         allow_empty: bool,
+        beside_superclass: Collection[str] = (),
     ) -> EncoderRun:
-        """Encode distinct prompts; gradients flow to the concepts' embeddings in this encoder."""
+        """Encode distinct prompts; gradients flow to the concepts' embeddings in this encoder.
+
+        What `beside_superclass` means says `PromptEncoder.encode`.
+        """
         tokens = [self.tokens.tokens(prompt, concepts, frame, allow_empty=allow_empty) for prompt in prompts]
         embeddings = {name: concept.embeddings[self.part] for name, concept in concepts.items()}
         states, pooled = self._run(tokens, embeddings, clip_skip)
+        if any(name in beside_superclass for t in tokens for _, name in t.slots):
+            kept = {name: e for name, e in embeddings.items() if name not in beside_superclass}
+            words = {
+                n: kept[n] if n in kept else self.superclass_embedding(c.superclass)
+                for n, c in concepts.items()
+            }
+            others, _ = self._run(tokens, words, clip_skip)
+            states = _only_at(tokens, beside_superclass, states, others)
         replaced = None
         if any(t.slots for t in tokens) and (superclass or self.facts.pooled):
             # Every learned embedding is replaced here, so nothing upstream is learned.
@@ -170,6 +182,18 @@ class TextEncoder:
             return None
         lengths = torch.tensor([[t.length] for t in tokens], device=self.module.device)
         return (torch.arange(len(tokens[0].ids), device=lengths.device)[None] < lengths).long()
+
+
+def _only_at(
+    tokens: Sequence[PromptTokens], names: Collection[str], states: torch.Tensor, others: torch.Tensor
+) -> torch.Tensor:
+    """`states` where the named concepts stand, `others` elsewhere. Shape: (B, T, E) each."""
+    own = torch.zeros(states.shape[:2], dtype=torch.bool)
+    for row, found in enumerate(tokens):
+        for name, positions in found.positions().items():
+            if name in names:
+                own[row, positions] = True
+    return torch.where(own[..., None].to(states.device), states, others)
 
 
 def _limit(tokenizer: Any, module: Any) -> int | None:

@@ -14,6 +14,7 @@ from perfusion_core.recipe_rules import (
     JOINT,
     Keys,
     Masks,
+    Neighbours,
     Precision,
     Setting,
     WordNorm,
@@ -86,6 +87,8 @@ class Recipe:
     generation. word_norm "vocabulary" holds the word embedding at the mean norm of the vocabulary and learns
     its direction alone (see learned.py). noise_from, noise_to: the stretch of the noise schedule that is
     taught, from 0, no noise, to 1, nothing else. keys "trained" learns o*_K too (the paper's ablation).
+    neighbours "superclass" encodes the other words of a prompt beside the superclass word, so that they
+    cannot carry the concept (LaTexBlend's base flow), while teaching and in generation.
     resolution in pixels. flip: also learn from mirrored photos (off for subjects whose sides differ).
     checkpoint_every: steps between checkpoints, each scored on `validation_prompts` generated in
     `validation_steps` denoising steps at `validation_guidance` (None: the base's own).
@@ -110,6 +113,7 @@ class Recipe:
     noise_from: float = 0.0
     noise_to: float = 1.0
     keys: Keys = "locked"
+    neighbours: Neighbours = "concept"
     resolution: int = 512
     flip: bool = True
     mask: Masks = "auto"

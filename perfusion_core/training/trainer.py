@@ -233,7 +233,10 @@ class _Run:
             batch = draw(self.examples, recipe, f"<{name}>", self.schedule.timesteps, state.generator)
             contexts = pick_contexts(f"<{name}>", state.generator) if recipe.clarity else ()
             prompts = [*batch.prompts, *contexts]  # the distinct templates, each once
-            encoded = self.encoder.encode(prompts, {name: state.learned}, superclass=False)
+            beside = [name] if recipe.neighbours == "superclass" else []
+            encoded = self.encoder.encode(
+                prompts, {name: state.learned}, superclass=False, beside_superclass=beside
+            )
             shown = slice(len(batch.prompts))
             tokens = concept_tokens(encoded, name).detach()[shown][batch.rows]  # (B, D)
             state.learned.average(tokens.mean(dim=0), recipe.decay)

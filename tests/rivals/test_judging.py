@@ -9,9 +9,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tools.pocket2.judge import HAT_NAMES, NUMBER, Judge
-from tools.pocket2.sprites import SOURCES
-from tools.pocket2.things import PLACES, STYLES
 
 from benchmarks.rivals.judging import ClipJudge, ThingJudge, load_judge
 from benchmarks.rivals.prompts import PROMPTS
@@ -19,6 +16,9 @@ from benchmarks.rivals.scoring import score
 from benchmarks.rivals.subject import Subject
 from perfusion_core.errors import PerfusionError
 from tests.rivals.conftest import ColourScorer
+from tools.pocket.judge import HAT_NAMES, Judge, save_judge
+from tools.pocket.sprites import SOURCES
+from tools.pocket.things import NUMBER, PLACES, STYLES
 
 
 @pytest.fixture
@@ -84,3 +84,7 @@ def test_a_judge_that_is_not_there_is_said(tmp_path: Path) -> None:
     assert load_judge(None, ColourScorer()).name == "colours"
     with pytest.raises(PerfusionError, match="leave --judge out"):
         load_judge(tmp_path, ColourScorer())
+    save_judge(Judge(), tmp_path)
+    found = load_judge(tmp_path, ColourScorer())
+    assert found.independent
+    assert found.name.startswith("pocket judge ")
