@@ -17,6 +17,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -256,11 +257,8 @@ def _require_sound(concept: Concept) -> None:
         vectors["superclass_encoding"] = concept.superclass_encoding
     shapes = {name: tuple(vector.shape) for name, vector in vectors.items()}
     _require_tensor_set({**shapes, "layers": (len(rows), sum(widths.values()))}, widths, concept.metadata)
-    for name, vector in vectors.items():
+    for name, vector in chain(vectors.items(), *(row.items() for row in rows)):
         _require_plausible(name, vector)
-    for row in rows:
-        for path, vector in row.items():
-            _require_plausible(path, vector)
     if float(concept.target_input.norm()) < _SMALLEST_TARGET_INPUT:
         raise ContainerError("its target_input is zero or nearly so, and nothing could be compared with it")
 
