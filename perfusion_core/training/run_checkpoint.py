@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 CHECKPOINT = "checkpoint.pt"
 BEST = "best.safetensors"
 LAST = "last.safetensors"
-_VERSION = 1
+_VERSION = 2  # 1 held one embedding
 
 
 @dataclass
