@@ -140,12 +140,12 @@ def test_a_mask_drawn_over_a_chosen_square_reaches_the_trainer(
 
     seen: list[Any] = []
 
-    def watched(base: Any, photos: Any, masks: Any, *rest: Any, **options: Any) -> Any:
-        seen.append((photos[1].image.size, masks[1]))
-        return original(base, photos, masks, *rest, **options)
+    def watched(base: Any, task: Any, *rest: Any, **options: Any) -> Any:
+        seen.append((task.photos[1].image.size, task.masks[1]))
+        return original(base, task, *rest, **options)
 
-    original = trainer.train
-    monkeypatch.setattr(trainer, "train", watched)
+    original = trainer.events_and_steps
+    monkeypatch.setattr(trainer, "events_and_steps", watched)
     drawn = np.zeros((40, 40), dtype=np.float32)
     drawn[:20] = 1
     asked = request(photos, masks=[None, drawn], crops=[None, (10, 5, 50, 45)])

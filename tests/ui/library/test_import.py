@@ -30,7 +30,7 @@ class Page:
     def take(self, path: Path) -> tuple[str, bool, str]:
         """The message, whether the field for a name is shown, and the name that stands in it."""
         (listener,) = listeners(self.demo, self._blocks["import"], "upload")
-        answer = listener.fn(str(path))
+        answer = listener.fn([str(path)])
         field = answer[self._blocks["import-name"]]
         return str(answer[self._blocks["library-said"]]), bool(field.visible), str(field.value)
 
