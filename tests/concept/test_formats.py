@@ -18,10 +18,10 @@ OLD = {
     Path(__file__).parent / "files" / "format1.safetensors": (
         "3b5da758248a74f9b76109cfdc6363d92037b2c006f3ea222675fb65c77a734c"
     ),
-    Path(__file__).parents[2] / "assets" / "concepts" / "midnight.safetensors": (
+    Path(__file__).parent / "files" / "midnight.safetensors": (  # as once bundled
         "8fa088fea9f264c6a5d4e42aff0b2aa6ef5b438b9f3cb9ff7de12d630cbc6250"
     ),
-    Path(__file__).parents[2] / "assets" / "concepts" / "satchel.safetensors": (
+    Path(__file__).parent / "files" / "satchel.safetensors": (
         "1e8e36d48b662dacc9667e4b25be79cb49c6973207b3706d208b57feaa63c6e6"
     ),
 }

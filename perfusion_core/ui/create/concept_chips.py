@@ -51,7 +51,10 @@ def _chip(entry: LibraryEntry, served: Served, there: bool, foreign: str) -> str
 
 
 def first_prompt(names: list[str]) -> str:
-    """The prompt of a first visit: two concepts together where there are two."""
+    """The prompt of a first visit: two concepts together where there are two.
+
+    With articles, as captions have them: without them small bases draw the first thing twice.
+    """
     if len(names) > 1:
-        return f"a photo of <{names[0]}> next to <{names[1]}> on the beach"
-    return f"a photo of <{names[0]}>" if names else "a photo of a dog on the beach"
+        return f"a photo of a <{names[0]}> next to a <{names[1]}> on the beach"
+    return f"a photo of a <{names[0]}>" if names else "a photo of a dog on the beach"

@@ -17,7 +17,7 @@ def opening(name: str | None, against: str | None) -> str:
     if not name:
         return ""
     return (
-        f"a photo of <{name}> next to <{against}>"
+        f"a photo of a <{name}> next to a <{against}>"
         if against and against != name
-        else f"a photo of <{name}> on the beach"
+        else f"a photo of a <{name}> on the beach"
     )

@@ -19,7 +19,9 @@ def test_two_concepts_combine_into_a_saved_image_that_the_gallery_serves(app: Ru
     from playwright.sync_api import expect
 
     app.open(page)
-    expect(page.locator("#prompt textarea")).to_have_value("a photo of <biscuit> next to <mug> on the beach")
+    expect(page.locator("#prompt textarea")).to_have_value(
+        "a photo of a <biscuit> next to a <mug> on the beach"
+    )
     source = created(page)
     shown = page.request.get(urljoin(app.address, source)).body()
     saved = app.home / "outputs" / Path(unquote(source)).name

@@ -33,7 +33,7 @@ def test_a_clicked_image_of_a_front_becomes_the_concepts_setting_in_create(
     page.locator("#board .shot >> nth=3").click()  # the second seed at the photos' end
     expect(page.locator("#dose-biscuit input[type=range]")).to_have_value("100")
     expect(page.locator("#seed input")).to_have_value("1")
-    expect(page.locator("#prompt textarea")).to_have_value("a photo of <biscuit> on the beach")
+    expect(page.locator("#prompt textarea")).to_have_value("a photo of a <biscuit> on the beach")
     assert Library(app.home).get("biscuit").metadata.bias["local"] == pytest.approx(ENDS.photo_end)
 
     enter(page, "Explore")  # and once more, so that an old setting would show
@@ -49,7 +49,7 @@ def test_a_clicked_cell_of_a_grid_sets_both_concepts_in_create(app: RunningApp, 
     _choose(page, "#explore-name", "biscuit")
     _choose(page, "#explore-against", "mug")
     expect(page.locator("#explore-seeds")).to_be_hidden()
-    expect(page.locator("#explore-prompt textarea")).to_have_value("a photo of <biscuit> next to <mug>")
+    expect(page.locator("#explore-prompt textarea")).to_have_value("a photo of a <biscuit> next to a <mug>")
     _set(page, "#explore-points", 2)
     page.get_by_role("button", name="Draw the grid").click()
     expect(page.locator("#board .pairs .shot")).to_have_count(4)

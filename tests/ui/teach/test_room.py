@@ -194,8 +194,13 @@ def _ask(page: Page) -> None:
     page.locator("#teach-kind input").press("Enter")
     page.wait_for_selector("#kind-check .known")
     page.locator("#teach .label-wrap").click()
-    page.locator("#teach-steps input[type=number]").fill("20")
-    page.locator("#teach-steps input[type=number]").press("Tab")
+    steps = page.locator("#teach-steps input[type=number]")
+    for _ in range(20):  # fields of an accordion take what is typed a moment after they are there
+        steps.fill("20")
+        steps.press("Tab")
+        page.wait_for_timeout(300)
+        if page.locator("#teach-steps input[type=range]").input_value() == "20":
+            break
     page.locator("#teach-flip input").uncheck()
 
 
