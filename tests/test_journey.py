@@ -1,10 +1,10 @@
 """The whole journey on the bundled model: photos, a concept, its front, an image and its repeat.
 
 What was measured for the black cat as the preset teaches it, in 40 steps and from photos of both sides (7
-biases, 3 prompts, 4 seeds, 8 steps, on the bundled base): rank correlation along the slider 0.71 for the image
-similarity, 1.00 for that of the subject alone, 0.90 for the prompt; image similarity 0.043 at the prompt's end and 0.371 at the photos' (the word alone 0.054), of the
-subject alone 0.237 and 0.757, text similarity 0.730 and 0.193 (the word alone 0.714). The bars leave room for
-another machine.
+biases, 3 prompts, 4 seeds, 8 steps, on the bundled base): rank correlation along the slider 0.71 for the
+image similarity, 1.00 for that of the subject alone, 0.90 for the prompt; image similarity 0.043 at the
+prompt's end and 0.371 at the photos' (the word alone 0.054), of the subject alone 0.237 and 0.757, text
+similarity 0.730 and 0.193 (the word alone 0.714). The bars leave room for another machine.
 """
 
 from __future__ import annotations
