@@ -7,7 +7,6 @@ Peak memory is the process's on a CPU, loading included, and torch's own count o
 from __future__ import annotations
 
 import argparse
-import resource
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ import torch
 from PIL import Image
 
 from benchmarks.subjects import base_from, base_option, machine
-from benchmarks.timing import Seconds, comparison
+from benchmarks.timing import Seconds, comparison, peak_mib
 from perfusion_core.model.base import Base
 from perfusion_core.model.statistics import CovarianceStats
 from perfusion_core.training.photos import load_photos
@@ -46,7 +45,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         steps = _steps(base, recipe, Path(folder))
         next(steps), next(steps)  # to warm up
-        peak = _peak(base)  # before the plain steps, which need more
+        peak = peak_mib(base.device)  # before the plain steps, which need more
         pairs: list[tuple[Seconds, Seconds]] = []
         for _ in range(options.steps):
             begun = Seconds.now(base.device)
@@ -98,12 +97,6 @@ def _plain_step(base: Base, recipe: Recipe) -> Seconds:
     for weight in unet.parameters():
         weight.grad = None
     return seconds
-
-
-def _peak(base: Base) -> float:
-    if base.device.type == "cuda":
-        return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ means anything.
 
 from __future__ import annotations
 
+import resource
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,3 +43,10 @@ def comparison(plain: str, ours: str, pairs: Sequence[tuple[Seconds, Seconds]]) 
     cpu = median(b.cpu / a.cpu for a, b in pairs)
     lines.append(f"{'ratio':26}{clock:12.3f}  {cpu:10.3f}")
     return "\n".join(lines)
+
+
+def peak_mib(device: torch.device) -> float:
+    """The most memory in use so far, in MiB: of the card, or of this process on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

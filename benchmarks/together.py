@@ -10,18 +10,16 @@ included (torch's own count on CUDA).
 from __future__ import annotations
 
 import argparse
-import resource
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
 import numpy as np
-import torch
 from PIL import Image
 
 from benchmarks.subjects import base_from, base_option, machine
-from benchmarks.timing import Seconds, comparison
+from benchmarks.timing import Seconds, comparison, peak_mib
 from perfusion_core.model.base import Base
 from perfusion_core.model.statistics import CovarianceStats
 from perfusion_core.training.photos import Photo, load_photos
@@ -52,9 +50,9 @@ def main() -> None:
         tasks = list(_tasks(options.together, recipe, Path(folder)))
         for repeat in range(options.repeats):
             one = _taught(base, tasks, 1)
-            first = _peak(base)
+            first = peak_mib(base.device)
             pairs.append((one, _taught(base, tasks, options.together)))
-            peaks = (first, _peak(base)) if repeat == 0 else peaks
+            peaks = (first, peak_mib(base.device)) if repeat == 0 else peaks
     rows = recipe.batch_size * recipe.accumulation
     print(f"{base.id} at {recipe.resolution} px, {recipe.steps} steps of {rows} examples, {machine()}")
     print(comparison(f"{options.together} one at a time", f"{options.together} in one batch", pairs))
@@ -103,13 +101,6 @@ def _encoded(base: Base, task: TrainingTask) -> Course[None]:
         yield from steps
 
     return course()
-
-
-def _peak(base: Base) -> float:
-    """MiB."""
-    if base.device.type == "cuda":
-        return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

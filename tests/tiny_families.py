@@ -21,7 +21,6 @@ from diffusers import (
 )
 from tokenizers.processors import TemplateProcessing
 from transformers import (
-    CLIPTextConfig,
     CLIPTextModel,
     CLIPTextModelWithProjection,
     Gemma2Config,
@@ -32,7 +31,7 @@ from transformers import (
     T5Tokenizer,
 )
 
-from tests.tiny_model import WORDS, tiny_pipeline, tiny_tokenizer, tiny_vae
+from tests.tiny_model import WORDS, clip_config, tiny_pipeline, tiny_tokenizer, tiny_vae
 
 _LETTERS = [chr(code) for code in range(33, 127)]
 
@@ -64,21 +63,6 @@ def gemma_tokenizer() -> GemmaTokenizer:
     return tokenizer
 
 
-def _clip_config(tokenizer: Any, width: int) -> CLIPTextConfig:
-    return CLIPTextConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=width,
-        intermediate_size=2 * width,
-        projection_dim=20,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        max_position_embeddings=tokenizer.model_max_length,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-
-
 def _apart(text_encoder: Any, factor: float) -> Any:
     """A fresh encoder makes words nearly alike; a trained one tells them apart, and tests need that."""
     text_encoder.get_input_embeddings().weight.data.mul_(factor)
@@ -91,8 +75,8 @@ def sdxl_pipeline() -> StableDiffusionXLPipeline:
     second.pad_token = "!"
     return StableDiffusionXLPipeline(
         vae=tiny_vae(),
-        text_encoder=_apart(CLIPTextModel(_clip_config(first, 32)), 20),
-        text_encoder_2=_apart(CLIPTextModelWithProjection(_clip_config(second, 24)), 20),
+        text_encoder=_apart(CLIPTextModel(clip_config(first, 32, projection=20)), 20),
+        text_encoder_2=_apart(CLIPTextModelWithProjection(clip_config(second, 24, projection=20)), 20),
         tokenizer=first,
         tokenizer_2=second,
         unet=UNet2DConditionModel(

@@ -43,12 +43,13 @@ def _byte_characters() -> set[str]:
     return {chr(byte) for byte in plain} | {chr(256 + k) for k in range(256 - len(plain))}
 
 
-def tiny_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
-    config = CLIPTextConfig(
+def clip_config(tokenizer: CLIPTokenizer, width: int = 32, projection: int = 32) -> CLIPTextConfig:
+    """Three layers of `width`, with the tokenizer's own special tokens."""
+    return CLIPTextConfig(
         vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        projection_dim=32,
+        hidden_size=width,
+        intermediate_size=2 * width,
+        projection_dim=projection,
         num_hidden_layers=3,
         num_attention_heads=4,
         max_position_embeddings=tokenizer.model_max_length,
@@ -56,7 +57,10 @@ def tiny_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    text_encoder = CLIPTextModel(config)
+
+
+def tiny_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    text_encoder = CLIPTextModel(clip_config(tokenizer))
     # CLIP's own start makes words nearly alike; a trained encoder tells them apart, and tests need that.
     text_encoder.get_input_embeddings().weight.data.mul_(20)
     return text_encoder
