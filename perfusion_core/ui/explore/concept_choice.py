@@ -8,6 +8,10 @@ if TYPE_CHECKING:
     from perfusion_core.studio.app import Studio
 
 
+# The choice of no second concept.
+ALONE = ("one concept alone", "")
+
+
 def names(studio: Studio) -> list[str]:
     return [entry.name for entry in studio.library.entries()]
 
