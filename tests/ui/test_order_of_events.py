@@ -50,6 +50,7 @@ def the(demo: gr.Blocks, elem_id: str) -> Any:
         ("photos-in", "upload"),
         ("import", "upload"),
         ("import-folder", "upload"),
+        ("info-in", "upload"),
         ("base", "input"),
     ],
 )

@@ -82,6 +82,7 @@ def test_words_guide_from_a_prompt_to_a_kind_of_thing_and_go_with_the_base(
     page.locator("#base input").fill(str(plain))
     page.locator("#base input").press("Enter")
     enter(page, "Create")
+    expect(prompt).to_be_visible()
     expect(words).to_be_hidden()
     enter(page, "Teach")
     expect(kind).to_have_value("cup")
