@@ -12,6 +12,7 @@ from perfusion_core.concept import validate_name
 from perfusion_core.errors import PerfusionError
 from perfusion_core.sampling.operating_points import check_lock, front_biases
 from perfusion_core.sampling.request import GenerationRequest
+from perfusion_core.studio.creating.mentions import mentioned
 from perfusion_core.studio.fronts.first_front import as_front
 from perfusion_core.ui import open_in_create
 from perfusion_core.ui.choice_list import choice_list
@@ -97,11 +98,15 @@ def listen(
             **({room.board: board(job, served)} if job is not None else {}),
         }
 
-    def adapted(name: str | None, against: str | None) -> Updates:
-        """The form for a front of one concept, or for a grid of two, which has one seed."""
+    def adapted(name: str | None, against: str | None, prompt: str | None) -> Updates:
+        """The form for a front of one concept, or for a grid of two, which has one seed.
+
+        Gradio also tells of a field that was only entered and left: a prompt that names what is chosen stays.
+        """
         two = bool(against) and against != name
+        fits = set(mentioned(prompt or "", names(studio))) == {one for one in (name, against) if one}
         return {
-            room.prompt: opening(name, against),
+            room.prompt: prompt if fits else opening(name, against),
             room.seeds: gr.Slider(visible=not two),
             room.go: gr.Button("Draw the grid" if two else "Draw the front"),
         }
@@ -117,7 +122,7 @@ def listen(
     gr.on(
         [room.name.input, room.against.input],
         adapted,
-        [room.name, room.against],
+        [room.name, room.against, room.prompt],
         [room.prompt, room.seeds, room.go],
         trigger_mode="always_last",
         **AT_ONCE,
