@@ -12,13 +12,12 @@ from perfusion_core.concept import validate_name
 from perfusion_core.errors import PerfusionError
 from perfusion_core.sampling.operating_points import check_lock, front_biases
 from perfusion_core.sampling.request import GenerationRequest
-from perfusion_core.studio.creating.mentions import mentioned
 from perfusion_core.studio.fronts.first_front import as_front
 from perfusion_core.ui import open_in_create
 from perfusion_core.ui.choice_list import choice_list
 from perfusion_core.ui.event_options import AT_ONCE, EACH_IN_TURN, QUIET, Updates
 from perfusion_core.ui.explore.board import board, picked
-from perfusion_core.ui.explore.concept_choice import ALONE, names, opening
+from perfusion_core.ui.explore.concept_choice import ALONE, fitting, names, opening
 from perfusion_core.ui.field_values import read_seed
 from perfusion_core.ui.html import note, notes
 from perfusion_core.ui.job_watch import watch
@@ -104,9 +103,8 @@ def listen(
         Gradio also tells of a field that was only entered and left: a prompt that names what is chosen stays.
         """
         two = bool(against) and against != name
-        fits = set(mentioned(prompt or "", names(studio))) == {one for one in (name, against) if one}
         return {
-            room.prompt: prompt if fits else opening(name, against),
+            room.prompt: fitting(prompt, name, against, names(studio)),
             room.seeds: gr.Slider(visible=not two),
             room.go: gr.Button("Draw the grid" if two else "Draw the front"),
         }
