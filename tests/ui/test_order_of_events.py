@@ -18,15 +18,13 @@ from perfusion_core.ui.sidebar import machine_line
 from tests.ui.listeners import listeners
 
 
-@pytest.fixture
-def studio(tmp_path: Path) -> Studio:
-    return Studio(Settings(home=tmp_path))
-
-
-@pytest.fixture
-def demo(studio: Studio, tmp_path: Path) -> gr.Blocks:
-    warnings.simplefilter("error", UserWarning)  # a listener that does not take what Gradio gives it
-    return build_page(studio, Served(tmp_path / "served"), Readiness(studio))
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> gr.Blocks:
+    home = tmp_path_factory.mktemp("home")
+    studio = Studio(Settings(home=home))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # a listener that does not take what Gradio gives it
+        return build_page(studio, Served(home / "served"), Readiness(studio))
 
 
 def the(demo: gr.Blocks, elem_id: str) -> Any:
@@ -81,9 +79,10 @@ def test_those_that_write_the_same_take_turns(demo: gr.Blocks, elem_id: str, eve
 
 
 def test_the_line_on_the_machine_changes_with_the_base_also_when_both_are_ready(
-    studio: Studio, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its change is what tells the rooms of another base."""
+    studio = Studio(Settings(home=tmp_path))
     monkeypatch.setattr(studio.bases, "holds", lambda _reference: True)
     before = machine_line(studio, Readiness(studio))
     studio.use_base("another")
