@@ -20,8 +20,8 @@ from perfusion_core.studio.jobs.worker import owner_lock
 if TYPE_CHECKING:
     import argparse
 
+    from perfusion_core.fanout.list_file import Problem
     from perfusion_core.fanout.loaded_base import BaseFacts
-    from perfusion_core.fanout.manifest import Problem
     from perfusion_core.fanout.tasks import Json, Planned
     from perfusion_core.studio.settings import Settings
 
