@@ -6,6 +6,9 @@ NAME-cooled.
 
 In a part of the draws a thing is drawn from its code: the caption names it by some word, and the values read
 a noun state whose first 192 numbers are the thing's own code. In a third of those the keys read it too.
+
+`--window 12` learns from windows of 12x12 cells around the things, but for every fourth batch: more scenes a
+second. `--beside 1` lets another process compute gradients on what another core has left.
 """
 
 from __future__ import annotations
@@ -14,13 +17,15 @@ import argparse
 import time
 from collections import deque
 from dataclasses import fields
+from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tools.pocket import checkpoint, shards
+from tools.pocket.beside import Beside
 from tools.pocket.denoiser import DEFAULT_SHAPE, SHAPES, build_unet, signal_shares, unet_of
-from tools.pocket.feed import Feed, Mix, Pool
+from tools.pocket.feed import Feed, Mix, Pool, windows
 from tools.pocket.trainee import Trainee, diffusion_loss
 from tools.pocket.training import Log, open_stage, stage_parser, step_rng
 
@@ -43,6 +48,34 @@ def mean(losses: deque[Tensor]) -> float:
     return float(torch.stack(list(losses)).mean()) if losses else float("nan")
 
 
+class Lessons:
+    """The loss of one batch after another, of scenes in shards; new shards are taken in as they appear."""
+
+    def __init__(
+        self, rank: int, work: Path, device: torch.device, options: argparse.Namespace, size: int
+    ) -> None:
+        """`rank`: each process has draws of its own. `size`: scenes a shard."""
+        self.rank, self.work, self.options = rank, work, options
+        self.feed = Feed(work, device, mix_of(options))
+        self.pool = Pool(options.newest, size, torch.device("cpu"))
+        self.shares, self.look_due = signal_shares(device), checkpoint.Every(150)
+        shards.take_in(work, self.pool)
+
+    def __call__(self, network: nn.Module, number: int) -> Tensor:
+        """The loss of batch `number`."""
+        if self.look_due.due():
+            shards.take_in(self.work, self.pool)
+        options = self.options
+        rng = step_rng(options.seed, STAGE + 1000 * self.rank, number)
+        if options.window and number % 4:
+            # a few more, since not every scene fits a window
+            drawn = self.pool.draw(rng, options.batch + options.batch // 4)
+            scenes = windows(drawn, options.window, rng, options.batch)
+        else:
+            scenes = self.pool.draw(rng, options.batch)
+        return diffusion_loss(network, *self.feed.batch(scenes, rng), self.shares, rng)
+
+
 def main() -> None:
     """Train for `--minutes` (or to `--steps`) at a level rate, or cool down over `--cooldown` steps."""
     parser = stage_parser(__doc__)
@@ -57,14 +90,21 @@ def main() -> None:
     parser.add_argument("--cooldown", type=int, default=0)
     parser.add_argument("--decay", type=float, default=0.998)
     parser.add_argument("--newest", type=int, default=24, help="shards kept in memory, 23 MB each")
+    parser.add_argument(
+        "--window", type=int, default=0, help="cells of a window, a multiple of 4; 0: whole scenes"
+    )
+    parser.add_argument(
+        "--beside", type=int, default=0, help="processes that compute gradients beside, at nice 19"
+    )
     mix_options(parser)
     options = parser.parse_args()
+    if options.window % 4 or not 0 <= options.window <= 16:
+        raise SystemExit("--window must be 4, 8, 12 or 16 cells, or 0 for whole scenes.")
     work, device = open_stage(options)
     level = work / "checkpoints" / f"{options.name}.pt"
     cooled = work / "checkpoints" / f"{options.name}-cooled.pt"
-    log, feed = Log(work, options.name), Feed(work, device, mix_of(options))
-    pool = Pool(options.newest, shards.SHARD, torch.device("cpu"))
-    shards.take_in(work, pool)
+    log, given = Log(work, options.name), (work, device, options, shards.SHARD)
+    lesson = Lessons(0, *given)
     saved = checkpoint.load(cooled) if options.cooldown else None
     left = saved.get("left", 0) if saved else 0
     if left == 0:  # no cooldown was cut off: begin one, or go on at the level rate
@@ -77,32 +117,34 @@ def main() -> None:
         log(f"goes on from step {trainee.step}")
     elif start:
         trainee.begin_from(start["average"])
-    shares, target = signal_shares(device), cooled if options.cooldown else level
+    target = cooled if options.cooldown else level
     until = time.monotonic() + options.minutes * 60
     save_due, tell_due = checkpoint.Every(150), checkpoint.Every(60)
-    seen, since, losses = 0, time.monotonic(), deque[Tensor](maxlen=200)
+    seen, since, losses = trainee.step, time.monotonic(), deque[Tensor](maxlen=200)
 
     def keep() -> None:
         checkpoint.save(target, {**trainee.state(), "left": left})
 
-    while (left > 0) if options.cooldown else (time.monotonic() < until and trainee.step < options.steps):
-        rng = step_rng(options.seed, STAGE, trainee.step)
-        clean, states, weights = feed.batch(pool.draw(rng, options.batch), rng)
-        loss = diffusion_loss(trainee.network, clean, states, weights, shares, rng)
-        rate = options.rate * min(1.0, (trainee.step + 1) / options.warmup)
-        if options.cooldown:
-            rate *= left / options.cooldown
-            left -= 1
-        trainee.learn(loss, rate)
-        losses.append(loss.detach())
-        seen += options.batch
-        if save_due.due():
-            keep()
-            shards.take_in(work, pool)
-        if tell_due.due():
-            speed = seen / (time.monotonic() - since)
-            log(f"step {trainee.step} v-mse {mean(losses):.4f} {speed:.1f} scenes/s, shard {max(pool.held)}")
-            seen, since = 0, time.monotonic()
+    with Beside(trainee, Lessons, given, options.beside) as beside:
+        while (left > 0) if options.cooldown else (time.monotonic() < until and trainee.step < options.steps):
+            loss = lesson(trainee.network, trainee.step)
+            rate = options.rate * min(1.0, (trainee.step + 1) / options.warmup)
+            if options.cooldown:
+                rate *= left / options.cooldown
+                left -= 1
+            trainee.learn(loss, rate, beside.take())
+            beside.publish()
+            losses.append(loss.detach())
+            if save_due.due():
+                keep()
+            if tell_due.due():
+                batches, told, now = trainee.step - seen + beside.taken, trainee.step, time.monotonic()
+                speed = batches * options.batch / (now - since)
+                log(
+                    f"step {told} v-mse {mean(losses):.4f} {speed:.1f} scenes/s, "
+                    f"{beside.taken} batches from beside, shard {max(lesson.pool.held)}"
+                )
+                seen, since, beside.taken = told, now, 0
     keep()
     log(f"stopped at step {trainee.step}, v-mse {mean(losses):.4f}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,14 @@ from tools.pocket.denoiser import SplitAttention, draw_steps, noised
 from tools.pocket.optimiser import Pair, fast_dtype
 
 
+def computing(unet: UNet2DConditionModel, device: torch.device) -> UNet2DConditionModel:
+    """The network as it computes fastest on a device, changed in place; it reads keys' and values' states."""
+    nn.Module.to(unet, device, fast_dtype(device))  # its own `to` warns of modules to be kept in fp32: none
+    nn.Module.to(unet, memory_format=torch.channels_last)
+    unet.set_attn_processor(SplitAttention(fused=device.type == "cuda"))
+    return unet.train()
+
+
 class Trainee:
     """The network that computes (in bf16 where that is fast), its fp32 masters, and their average (EMA)."""
 
@@ -22,12 +31,7 @@ class Trainee:
     ) -> None:
         """`unet` becomes the master."""
         self.device, self.master = device, unet.to(device).train()
-        self.network = copy.deepcopy(self.master)
-        nn.Module.to(
-            self.network, fast_dtype(device)
-        )  # its own `to` warns of modules to be kept in fp32: none
-        nn.Module.to(self.network, memory_format=torch.channels_last)
-        self.network.set_attn_processor(SplitAttention(fused=device.type == "cuda"))
+        self.network = computing(copy.deepcopy(self.master), device)
         self.optimiser = Pair(self.master, rate, muon)
         self.average = [weight.detach().clone() for weight in self.master.parameters()]
         self.decay, self.step = decay, 0
@@ -36,13 +40,24 @@ class Trainee:
     def _publish(self) -> None:
         torch._foreach_copy_(list(self.network.parameters()), list(self.master.parameters()))
 
-    def learn(self, loss: Tensor, rate: float) -> Tensor:
-        """One step down `loss`; returns the gradient's norm before clipping to 1."""
+    def learn(self, loss: Tensor, rate: float, others: Iterable[Tensor] = ()) -> Tensor:
+        """One step down `loss`; returns the gradient's norm before clipping to 1.
+
+        others: gradients (P,) of equally large batches by other processes, averaged with the own one.
+        """
         for weight in self.network.parameters():
             weight.grad = None
         loss.backward()
-        for master, weight in zip(self.master.parameters(), self.network.parameters(), strict=True):
-            master.grad = None if weight.grad is None else weight.grad.float()
+        masters = list(self.master.parameters())
+        for master, weight in zip(masters, self.network.parameters(), strict=True):
+            master.grad = torch.zeros_like(master) if weight.grad is None else weight.grad.float()
+        count = 1
+        for other in others:
+            count += 1
+            for master, part in zip(masters, split_like(other, masters), strict=True):
+                master.grad.add_(part)  # type: ignore[union-attr]
+        if count > 1:
+            torch._foreach_div_([master.grad for master in masters], count)
         norm = torch.nn.utils.clip_grad_norm_(self.master.parameters(), 1.0)
         self.optimiser.step(rate)
         self.step += 1
@@ -88,6 +103,17 @@ class Trainee:
             mine.copy_(theirs)
         self.step = saved["step"]
         self._publish()
+
+
+def flat(tensors: Iterable[Tensor]) -> Tensor:
+    """All of them in one row (P,), fp32."""
+    return torch.cat([tensor.detach().float().flatten() for tensor in tensors])
+
+
+def split_like(row: Tensor, tensors: list[Tensor]) -> list[Tensor]:
+    """What `flat` put together, as views of the row in the tensors' shapes."""
+    parts = row.split([tensor.numel() for tensor in tensors])
+    return [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
 
 
 def diffusion_loss(

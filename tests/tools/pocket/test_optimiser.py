@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from tools.pocket import optimiser
 from tools.pocket.optimiser import Muon, Pair, orthogonalised
 
 
@@ -46,3 +47,11 @@ def test_matrices_turned_together_are_turned_as_each_by_itself() -> None:
     whole = orthogonalised(several)
     for one, turned in zip(several, whole, strict=True):
         torch.testing.assert_close(orthogonalised(one).float(), turned.float(), rtol=1e-3, atol=1e-3)
+
+
+def test_wide_matrices_are_turned_as_others_are() -> None:
+    wide = torch.randn(12, 60)
+    small = wide / wide.norm()
+    for _ in range(5):
+        small = optimiser._polynomial(small @ small.mT) @ small
+    torch.testing.assert_close(orthogonalised(wide).float(), small, rtol=2e-2, atol=2e-2)
