@@ -50,30 +50,6 @@ def encoded(batch: Batch, vae: AutoencoderKL, coder: codes.Coder) -> Encoded:
     return Encoded(*(tensor.half() for tensor in made), batch.table)
 
 
-def windows(scenes: Encoded, size: int, rng: np.random.Generator, most: int) -> Encoded:
-    """Of at most so many scenes a random window of `size` cells that holds nearly all that is seen in it.
-
-    Scenes whose things no window holds are left out. A window is cheaper to learn from than the whole, since
-    what it leaves out is backdrop.
-    """
-    seen = scenes.weights.float() - 1
-    held = F.avg_pool2d(seen, size, 1).flatten(1) * size**2
-    fit = held >= 0.9 * seen.sum((1, 2, 3))[:, None]
-    odds = torch.from_numpy(rng.random(held.shape)).to(held) * fit
-    best, chosen = odds.max(1)
-    rows = torch.nonzero(best > 0).flatten()[:most]
-    across = scenes.latents.shape[-1] - size + 1
-    top, left = chosen[rows] // across, chosen[rows] % across
-    cells = torch.arange(size, device=held.device)
-    y, x = (top[:, None] + cells)[:, None, :, None], (left[:, None] + cells)[:, None, None, :]
-
-    def cut(maps: Tensor) -> Tensor:
-        channels = torch.arange(maps.shape[1], device=maps.device)[None, :, None, None]
-        return maps[rows[:, None, None, None], channels, y, x]
-
-    return Encoded(cut(scenes.latents), cut(scenes.weights), scenes.codes[rows], scenes.table[rows.cpu()])
-
-
 @dataclass(frozen=True)
 class Mix:
     """Shares of the draws, in [0, 1]; noise: its deviation on codes.

@@ -7,8 +7,7 @@ NAME-cooled.
 In a part of the draws a thing is drawn from its code: the caption names it by some word, and the values read
 a noun state whose first 192 numbers are the thing's own code. In a third of those the keys read it too.
 
-`--window 12` learns from windows of 12x12 cells around the things, but for every fourth batch: more scenes a
-second. `--beside 1` lets another process compute gradients on what another core has left.
+`--beside 1` lets another process compute gradients on what another core has left.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from torch import Tensor, nn
 from tools.pocket import checkpoint, shards
 from tools.pocket.beside import Beside
 from tools.pocket.denoiser import DEFAULT_SHAPE, SHAPES, build_unet, signal_shares, unet_of
-from tools.pocket.feed import Feed, Mix, Pool, windows
+from tools.pocket.feed import Feed, Mix, Pool
 from tools.pocket.trainee import Trainee, diffusion_loss
 from tools.pocket.training import Log, open_stage, stage_parser, step_rng
 
@@ -65,14 +64,8 @@ class Lessons:
         """The loss of batch `number`."""
         if self.look_due.due():
             shards.take_in(self.work, self.pool)
-        options = self.options
-        rng = step_rng(options.seed, STAGE + 1000 * self.rank, number)
-        if options.window and number % 4:
-            # a few more, since not every scene fits a window
-            drawn = self.pool.draw(rng, options.batch + options.batch // 4)
-            scenes = windows(drawn, options.window, rng, options.batch)
-        else:
-            scenes = self.pool.draw(rng, options.batch)
+        rng = step_rng(self.options.seed, STAGE + 1000 * self.rank, number)
+        scenes = self.pool.draw(rng, self.options.batch)
         return diffusion_loss(network, *self.feed.batch(scenes, rng), self.shares, rng)
 
 
@@ -91,15 +84,10 @@ def main() -> None:
     parser.add_argument("--decay", type=float, default=0.998)
     parser.add_argument("--newest", type=int, default=24, help="shards kept in memory, 23 MB each")
     parser.add_argument(
-        "--window", type=int, default=0, help="cells of a window, a multiple of 4; 0: whole scenes"
-    )
-    parser.add_argument(
         "--beside", type=int, default=0, help="processes that compute gradients beside, at nice 19"
     )
     mix_options(parser)
     options = parser.parse_args()
-    if options.window % 4 or not 0 <= options.window <= 16:
-        raise SystemExit("--window must be 4, 8, 12 or 16 cells, or 0 for whole scenes.")
     work, device = open_stage(options)
     level = work / "checkpoints" / f"{options.name}.pt"
     cooled = work / "checkpoints" / f"{options.name}-cooled.pt"

@@ -10,7 +10,7 @@ import torch
 from transformers import CLIPTokenizer
 
 from tools.pocket import codes, shards
-from tools.pocket.feed import Encoded, Feed, Mix, Pool, windows
+from tools.pocket.feed import Encoded, Feed, Mix, Pool
 from tools.pocket.render import Renderer
 from tools.pocket.scene import Odds, Scene, Thing, caption
 from tools.pocket.table import Table, draw_table
@@ -99,25 +99,6 @@ def test_bare_ends_are_those_of_the_empty_caption(tiny_work: Path) -> None:
     _, states, _ = feed.batch(_block(6), _rng())
     assert torch.equal(states[:, 31], feed.empty_states[31].expand_as(states[:, 31]))
     assert not torch.equal(states[:, 2], feed.empty_states[2].expand_as(states[:, 2]))
-
-
-def test_windows_hold_what_is_seen_and_leave_out_scenes_too_wide_for_them() -> None:
-    whole = _block(3)
-    whole.weights[0, 0, 3:8, 9:14] = 4  # small: many windows
-    whole.weights[1, 0, 6:9, 0:16] = 4  # as wide as the scene: none
-    whole.weights[2, 0, 0:12, 4:16] = 4  # as large as a window: that one
-    whole.latents[:] = whole.weights
-    seen = set()
-    for seed in range(20):
-        cut = windows(whole, 12, _rng(seed), most=9)
-        assert cut.latents.shape == (2, 8, 12, 12)
-        assert torch.equal(cut.latents[:, :1], cut.weights)
-        assert int((cut.weights[0] == 4).sum()) == 25
-        assert float((cut.weights[1] == 4).float().mean()) >= 0.9
-        assert cut.table.things.sprite[:, 0].tolist() == whole.table.things.sprite[[0, 2], 0].tolist()
-        seen.add(tuple(torch.nonzero(cut.weights[0, 0] == 4)[0].tolist()))
-    assert len(seen) > 5
-    assert len(windows(whole, 12, _rng(), most=1).table) == 1
 
 
 def test_a_pool_replaces_its_oldest_block_and_draws_from_none_that_is_being_replaced() -> None:

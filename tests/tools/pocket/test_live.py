@@ -100,12 +100,6 @@ def test_training_on_shards_shares_the_checkpoint(folder: Path, monkeypatch: pyt
     assert level is not None
     assert cooled is not None
     assert (level["step"], cooled["step"], cooled["left"]) == (2, 4, 0)
-    _run(monkeypatch, train_unet, folder, *quick, "--steps", "7", "--window", "12")
-    windowed = checkpoint.load(folder / "checkpoints" / "unet.pt")
-    assert windowed is not None
-    assert windowed["step"] == 7
-    with pytest.raises(SystemExit, match="must be 4, 8, 12 or 16"):
-        _run(monkeypatch, train_unet, folder, *quick, "--window", "6")
 
 
 def test_a_packed_folder_makes_the_same_work_folder(
