@@ -117,3 +117,18 @@ def test_a_front_that_cannot_be_drawn_ends_its_own_concept_alone(loaded: Any, ta
     ends = dict(TeachWork(loaded).do([doomed, tasks[2]], lambda message: None))
     assert isinstance(ends["dora"], ZeroDivisionError)
     assert concept_of(ends, "cleo").name == "cleo"
+
+
+def test_what_is_too_large_is_not_sent_to_the_driver(
+    loaded: Any, tasks: list[Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payload = replace(tasks[0].payload, settings={**tasks[0].payload.settings, "steps": 1})
+    monkeypatch.setattr(teach_work, "LARGEST_SQUARES", 0)
+    said: list[Message] = []
+    assert concept_of(dict(TeachWork(loaded).do([Task("ada", payload)], said.append)), "ada")
+    kept = [set(one.files) for one in said if isinstance(one, Kept)]
+    assert kept == [{"recipe.json", "checkpoint.pt"}, {"checkpoint.pt"}]
+    monkeypatch.setattr(teach_work, "LARGEST_CHECKPOINT", 0)
+    said.clear()
+    assert concept_of(dict(TeachWork(loaded).do([Task("ada", payload)], said.append)), "ada")
+    assert sent(said, "ada")["Kept"] == 0
