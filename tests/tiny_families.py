@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import Any
 
 import torch
 from diffusers import (
     AutoencoderDC,
-    AutoencoderKLWan,
-    Cosmos2TextToImagePipeline,
-    CosmosTransformer3DModel,
     DPMSolverMultistepScheduler,
-    FlowMatchEulerDiscreteScheduler,
     PixArtAlphaPipeline,
     PixArtSigmaPipeline,
     PixArtTransformer2DModel,
@@ -36,6 +31,7 @@ from transformers import (
     T5Tokenizer,
 )
 
+from tests.tiny_cosmos import cosmos_pipeline
 from tests.tiny_model import WORDS, clip_config, tiny_pipeline, tiny_tokenizer, tiny_vae
 
 _LETTERS = [chr(code) for code in range(33, 127)]
@@ -200,66 +196,13 @@ def sana_sprint_pipeline() -> SanaSprintPipeline:
     return SanaSprintPipeline(**_sana(guidance_embeds=True), scheduler=scheduler)
 
 
-class Guardrail:
-    """In the place of NVIDIA's, which needs models of its own: it passes everything, and notes what."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-        self.images = 0
-        self.withholds = False
-
-    def to(self, _device: Any) -> None:
-        pass
-
-    def check_text_safety(self, prompt: str) -> bool:
-        self.texts.append(prompt)
-        return True
-
-    def check_video_safety(self, frames: Any) -> Any:
-        self.images += len(frames)
-        return None if self.withholds else frames
-
-
-def cosmos_pipeline() -> Cosmos2TextToImagePipeline:
-    """64×64 images from 8×8 latents; T5 of width 40, whose states the projections read."""
-    parts = _pixart()
-    return Cosmos2TextToImagePipeline(
-        text_encoder=parts["text_encoder"],
-        tokenizer=parts["tokenizer"],
-        transformer=CosmosTransformer3DModel(
-            in_channels=4,
-            out_channels=4,
-            num_attention_heads=2,
-            attention_head_dim=18,
-            num_layers=3,
-            mlp_ratio=2.0,
-            text_embed_dim=40,
-            adaln_lora_dim=8,
-            max_size=(4, 8, 8),
-            rope_scale=(1.0, 4.0, 4.0),
-            concat_padding_mask=find_spec("torchvision") is not None,  # the class resizes the mask with it
-            extra_pos_embed_type=None,
-        ),
-        vae=AutoencoderKLWan(
-            base_dim=8,
-            z_dim=4,
-            dim_mult=[1, 1, 1, 1],
-            num_res_blocks=1,
-            latents_mean=[-0.7, 0.1, 0.9, -0.2],
-            latents_std=[2.8, 1.4, 2.3, 1.9],
-        ),
-        scheduler=FlowMatchEulerDiscreteScheduler(use_karras_sigmas=True),
-        safety_checker=Guardrail(),
-    )
-
-
 PIPELINES: dict[str, Callable[[], Any]] = {
     "sdxl": sdxl_pipeline,
     "pixart-alpha": pixart_alpha_pipeline,
     "pixart-sigma": pixart_sigma_pipeline,
     "sana": sana_pipeline,
     "sana-sprint": sana_sprint_pipeline,
-    "cosmos": cosmos_pipeline,
+    "cosmos": lambda: cosmos_pipeline(_pixart()),
 }
 
 

@@ -168,9 +168,9 @@ class EditedProjection(nn.Module):
     """Wraps the projection found there (a linear layer, or what LoRA made of it) as `.base`.
 
     The edit depends on prompt and gates only, never on the latent or the timestep, so without gradients the
-    output is kept and given back when the very same input comes again, as it does at each denoising step
-    (the last two are kept, for prompts and negative prompts that come in turn), unless the weights or the LoRA layers in force have changed. `called` says whether it was called since
-    the context was set.
+    output is kept and given back when the very same input comes again, as it does at each denoising step,
+    unless the weights or the LoRA layers in force have changed. The last two are kept, for prompts and
+    negative prompts that come in turn. `called` says whether it was called since the context was set.
     """
 
     def __init__(self, base: nn.Module, path: str, role: Role, state: EditState) -> None:

@@ -97,7 +97,7 @@ class _Watcher:
 
 
 def _heads(attention: Any, name: str, projected: torch.Tensor) -> torch.Tensor:
-    """Queries or keys by heads, normalised as the attention does it. Shape: (1, S, O) -> (heads, S, O / heads)."""
+    """Queries or keys by heads, normalised as the attention does it. Shape: (1, S, O) -> (h, S, O / h)."""
     norm = getattr(attention, name, None)
     by_heads = attention.head_to_batch_dim(projected)
     if norm is None:

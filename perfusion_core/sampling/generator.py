@@ -255,8 +255,8 @@ def _decode(base: Base, latents: torch.Tensor) -> Image.Image:
     finished = base.family.finished(pipe, image)
     if finished is None:
         raise PerfusionError(
-            f"The guardrail that comes with {base.family.title} withholds this image. Change the prompt or the "
-            "seed."
+            f"The guardrail that comes with {base.family.title} withholds this image. Change the prompt or "
+            "the seed."
         )
     return finished
 

@@ -61,7 +61,8 @@ def by_hand(kind: str, concept: Any, inverse: torch.Tensor, lock: str) -> Any:
     for number, embedding in enumerate(concept.embeddings.values()):
         encoder = pipe.text_encoder if number == 0 else pipe.text_encoder_2
         tokenizer = pipe.tokenizer if number == 0 else pipe.tokenizer_2
-        table = encoder.encoder.embed_tokens if encoder.config.model_type == "t5" else encoder.get_input_embeddings()
+        t5 = encoder.config.model_type == "t5"
+        table = encoder.encoder.embed_tokens if t5 else encoder.get_input_embeddings()
         (row,) = tokenizer(" teapot", add_special_tokens=False).input_ids
         table.weight.data[row] = embedding / float(getattr(table, "scalar_embed_scale", 1.0))
     i_star = concept.target_input
