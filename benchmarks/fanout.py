@@ -29,10 +29,21 @@ from perfusion_core.fanout.local_pool import LocalPool
 from perfusion_core.fanout.manifest import read_manifest
 from perfusion_core.fanout.results_folder import ResultsFolder
 from perfusion_core.fanout.run_log import RunLog
-from perfusion_core.fanout.tasks import Json, Kept, Message, Planned, Progress, Result, Setup, Task, Tell
+from perfusion_core.fanout.tasks import (
+    Ends,
+    Json,
+    Kept,
+    Message,
+    Planned,
+    Progress,
+    Result,
+    Setup,
+    Task,
+    Tell,
+)
 from perfusion_core.fanout.teach_all import Item, planned_of, start
 from perfusion_core.fanout.teach_work import TeachSetup
-from perfusion_core.fanout.worker_loop import serve
+from perfusion_core.fanout.worker_loop import one_by_one, serve
 
 EXAMPLES = Path(__file__).parents[1] / "assets" / "examples"
 KINDS = {"backpack": "bag", "beer-mug": "cup", "black-cat": "cat", "parrot": "bird", "poodle": "dog"} | {
@@ -194,7 +205,10 @@ class _SleepWork:
     def ready(self) -> Json:
         return {}
 
-    def do(self, task: Task, tell: Tell) -> Result:
+    def do(self, tasks: Sequence[Task], tell: Tell) -> Ends:
+        return one_by_one(tasks, lambda task: self._done(task, tell))
+
+    def _done(self, task: Task, tell: Tell) -> Result:
         label = task.label
         for checkpoint in range(CHECKPOINTS):
             tell(Kept(label, {"checkpoint.pt": bytes(CHECKPOINT_BYTES)}))
@@ -213,19 +227,19 @@ class _ThreadPool:
     """Fake workers: the real worker loop, each in a thread of this process."""
 
     def __init__(self) -> None:
-        self._inboxes: list[queue.SimpleQueue[Task | None]] = []
+        self._inboxes: list[queue.SimpleQueue[Sequence[Task] | None]] = []
         self._said: queue.SimpleQueue[tuple[int, Message]] = queue.SimpleQueue()
 
     def grow(self, setup: Setup, count: int) -> None:
         for _ in range(count):
-            inbox: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+            inbox: queue.SimpleQueue[Sequence[Task] | None] = queue.SimpleQueue()
             worker = len(self._inboxes)
             self._inboxes.append(inbox)
             tell: Callable[[Message], None] = lambda message, worker=worker: self._said.put((worker, message))  # noqa: E731
             threading.Thread(target=serve, args=(setup, inbox.get, tell), daemon=True).start()
 
-    def submit(self, worker: int, task: Task) -> None:
-        self._inboxes[worker].put(task)
+    def submit(self, worker: int, tasks: Sequence[Task]) -> None:
+        self._inboxes[worker].put(tasks)
 
     def wait(self, seconds: float) -> Sequence[tuple[int, Message]]:
         heard: list[tuple[int, Message]] = []

@@ -14,7 +14,7 @@ from benchmarks.rivals.bleed import DIFFERENT, PLAIN, SAME, bleed, pairs_of
 from benchmarks.rivals.methods.method import Method, Point
 from benchmarks.rivals.prompts import PAIR_PROMPTS
 from benchmarks.rivals.results import PairResult, Regime
-from benchmarks.rivals.runner import Teaching
+from benchmarks.rivals.runner import Drawing, Teaching
 
 if TYPE_CHECKING:
     from benchmarks.rivals.study import Study
@@ -54,7 +54,8 @@ def _of_kind(
     for group in groups:
         plain = group[0].superclass if len(group) == 1 else "{}"
         templates = [prompt.format("{}", plain) for prompt in PAIR_PROMPTS]
-        images, _ = study.runner.images(_teachings(study, method, group), method, point, templates, seeds)
+        drawing = Drawing(_teachings(study, method, group), method, point, templates, seeds)
+        images, _ = study.runner.images(drawing)
         if not images:
             continue
         found = bleed(study.judge.halves(images), _references(study, group))

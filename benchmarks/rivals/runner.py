@@ -41,6 +41,21 @@ class Teaching:
     seed: int
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """Images of taught subjects by one method at one operating point, in the order templates x seeds.
+
+    {} in the templates stand for the subjects in order; what is left of them for later ones is the caller's,
+    who writes plain words there.
+    """
+
+    teachings: Sequence[Teaching]
+    method: Method
+    point: Point
+    templates: Sequence[str]
+    seeds: int
+
+
 class Runner:
     """All work on one base; `say` is told what is being done."""
 
@@ -108,40 +123,18 @@ class Runner:
         for path in place.glob("snapshot-*"):
             path.unlink()
 
-    def images(
-        self,
-        teachings: Sequence[Teaching],
-        method: Method,
-        point: Point,
-        templates: Sequence[str],
-        seeds: int,
-    ) -> tuple[list[Image.Image], float]:
-        """Images in the order templates x seeds, and the seconds one took. Empty where a teaching failed.
-
-        {} in the templates stand for the subjects in order; what is left of them for later ones is the
-        caller's, who writes plain words there.
-        """
-        folder = self._drawn(teachings, method, point, templates, seeds)
-        return read_images(folder), float((folder / "seconds").read_text(encoding="utf-8"))
-
-    def _drawn(
-        self,
-        teachings: Sequence[Teaching],
-        method: Method,
-        point: Point,
-        templates: Sequence[str],
-        seeds: int,
-    ) -> Path:
-        facts = self._image_facts(teachings, method, point, templates, seeds)
+    def images(self, drawing: Drawing) -> tuple[list[Image.Image], float]:
+        """Images in the order templates x seeds, and the seconds one took. Empty where a teaching failed."""
+        method, templates, seeds = drawing.method, drawing.templates, drawing.seeds
 
         def make(folder: Path) -> None:
-            learned = [self.taught(teaching) for teaching in teachings]
+            learned = [self.taught(teaching) for teaching in drawing.teachings]
             if any(one.failed for one in learned):
                 (folder / "seconds").write_text("nan", encoding="utf-8")
                 return
-            self._say(f"drawing {len(templates) * seeds} images: {method.name}, {point.label}")
+            self._say(f"drawing {len(templates) * seeds} images: {method.name}, {drawing.point.label}")
             numbers = [FIRST_SEED + seed for _ in templates for seed in range(seeds)]
-            with method.applied(self.bench, learned, point) as said:
+            with method.applied(self.bench, learned, drawing.point) as said:
                 prompts = [template.format(*said) for template in templates for _ in range(seeds)]
                 begun = now()
                 images = self.bench.draw(prompts, numbers)
@@ -149,22 +142,16 @@ class Runner:
             save_images(images, folder)
             (folder / "seconds").write_text(str(seconds), encoding="utf-8")
 
-        return self.bench.cache.folder("images", facts, make)
+        folder = self.bench.cache.folder("images", self._image_facts(drawing), make)
+        return read_images(folder), float((folder / "seconds").read_text(encoding="utf-8"))
 
-    def _image_facts(
-        self,
-        teachings: Sequence[Teaching],
-        method: Method,
-        point: Point,
-        templates: Sequence[str],
-        seeds: int,
-    ) -> dict[str, Any]:
+    def _image_facts(self, drawing: Drawing) -> dict[str, Any]:
         return {
-            "taught": [self.facts(teaching) for teaching in teachings],
-            "method": method.name,
-            "point": point.value,
-            "templates": list(templates),
-            "seeds": seeds,
+            "taught": [self.facts(teaching) for teaching in drawing.teachings],
+            "method": drawing.method.name,
+            "point": drawing.point.value,
+            "templates": list(drawing.templates),
+            "seeds": drawing.seeds,
             "sampling": self.bench.sampling,
         }
 
@@ -190,14 +177,14 @@ class Runner:
     ) -> Scored | None:
         """The scores of one concept at one operating point; None where the teaching failed."""
         (subject,) = teaching.subjects
-        templates = [prompt.text for prompt in prompts]
+        drawing = Drawing((teaching,), method, point, [prompt.text for prompt in prompts], seeds)
         facts = {
-            "images": self._image_facts([teaching], method, point, templates, seeds),
+            "images": self._image_facts(drawing),
             **judged_by(judge, gallery, subject),
         }
 
         def make() -> Mapping[str, list[float]] | None:
-            images, _ = self.images([teaching], method, point, templates, seeds)
+            images, _ = self.images(drawing)
             if not images:
                 return None
             scorer: Any = self.bench.loaded.scorer

@@ -15,7 +15,7 @@ from benchmarks.rivals.judging import Gallery, Judge
 from benchmarks.rivals.methods.method import Method, Settings
 from benchmarks.rivals.methods.registry import OURS
 from benchmarks.rivals.results import MethodResult, Regime
-from benchmarks.rivals.runner import FIRST_SEED, Runner, Teaching
+from benchmarks.rivals.runner import FIRST_SEED, Drawing, Runner, Teaching
 from benchmarks.rivals.scoring import MEASURES, Scored, score
 from benchmarks.rivals.sheets import contact_sheet
 from benchmarks.rivals.tuning import Tuned, candidates, pace, references, tune
@@ -127,9 +127,8 @@ class Study:
             sizes.append(method.size(learned))
             teach_seconds.append(learned.seconds)
             templates = [prompt.text for prompt in self.prompts(subject)]
-            draw_seconds.append(
-                self.runner.images([teaching], method, points[-1], templates, self.options.seeds)[1]
-            )
+            drawing = Drawing([teaching], method, points[-1], templates, self.options.seeds)
+            draw_seconds.append(self.runner.images(drawing)[1])
         return MethodResult(
             name=method.name,
             title=method.title,
@@ -158,7 +157,7 @@ class Study:
             method = self.methods[result.name]
             point = method.points(self.options.points)[result.knee]
             teaching = Teaching(method, (subject,), result.settings, self.options.seed)
-            images, _ = self.runner.images([teaching], method, point, texts, seeds)
+            images, _ = self.runner.images(Drawing([teaching], method, point, texts, seeds))
             rows.append((f"{result.name}, {point.label}", images[::seeds][:SHEET_PROMPTS]))
         columns = [text.format(f"[{subject.name}]") for text in texts[:SHEET_PROMPTS]]
         contact_sheet(rows, columns, path, f"seed {FIRST_SEED}")

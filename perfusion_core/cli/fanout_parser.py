@@ -13,11 +13,13 @@ def add_fanout_verbs(
         "teach-all", parents=[machine], help="teach every concept of a manifest, on all devices there are"
     )
     teach.add_argument("manifest", help="CSV or JSON lines: name, superclass, photos, settings of the recipe")
+    _add_together(teach)
     _add_workers(teach)
     sweep = verbs.add_parser(
         "sweep", parents=[machine], help="teach concepts with every combination of some settings, as a table"
     )
     sweep.add_argument("sweep", help="a TOML or JSON file: a manifest, and settings with their values")
+    _add_together(sweep)
     _add_workers(sweep)
     images = verbs.add_parser(
         "generate-all",
@@ -29,6 +31,17 @@ def add_fanout_verbs(
         "--concepts", metavar="FOLDER", help="take concepts from these .safetensors files, not the library"
     )
     _add_workers(images)
+
+
+def _add_together(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--together",
+        type=int,
+        default=1,
+        metavar="N",
+        help="teach up to so many concepts in one batch on each worker (default: 1); it takes more memory, "
+        "and pays where one concept leaves the device idle",
+    )
 
 
 def _add_workers(verb: argparse.ArgumentParser) -> None:

@@ -20,8 +20,8 @@ from perfusion_core.studio.jobs.worker import owner_lock
 if TYPE_CHECKING:
     import argparse
 
+    from perfusion_core.fanout.list_file import Problem
     from perfusion_core.fanout.loaded_base import BaseFacts
-    from perfusion_core.fanout.manifest import Problem
     from perfusion_core.fanout.tasks import Json, Planned
     from perfusion_core.studio.settings import Settings
 
@@ -48,8 +48,11 @@ def run_tasks(
     out: Path,
     setup_of: Callable[[Workforce], Any],
     plan: Callable[[BaseFacts], list[Planned]],
+    *,
+    together: int = 1,
 ) -> Finding:
-    """Do what is not done yet into `out`. `what` is written before the table.
+    """Do what is not done yet into `out`, up to `together` tasks in one batch. `what` is written before the
+    table.
 
     Raises `PerfusionError` when that cannot begin or go on.
     """
@@ -68,7 +71,10 @@ def run_tasks(
             if started is None:
                 return Finding({}, {}, stopped=True)
             facts, setup = started
-            found = run_planned(force.pool, setup, plan(facts), results, force.workers, listen, stop.is_set)
+            planned, workers = plan(facts), force.workers
+            found = run_planned(
+                force.pool, setup, planned, results, workers, listen, stop.is_set, together=together
+            )
         ended = {"event": "ended", "done": len(found.facts), "failed": len(found.failed)}
         log.write({**ended, "stopped": found.stopped, "time": time.time()})
     return found

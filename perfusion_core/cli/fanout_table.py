@@ -11,7 +11,7 @@ from tqdm import tqdm
 from perfusion_core.cli.bars import note
 from perfusion_core.printable import printable
 
-MOST_ROWS = 12  # workers shown, one a row; with more of them those heard of last
+MOST_ROWS = 12  # tasks shown, one a row; with more of them those heard of last
 Json = dict[str, Any]
 
 
@@ -22,7 +22,8 @@ class FanoutTable:
         self._what = what
         self._total = self._skipped = self._done = self._failed = 0
         self._begun = time.monotonic()
-        self._rows: dict[int, str] = {}
+        self._rows: dict[str, str] = {}  # by label
+        self._workers: dict[str, int] = {}  # of the rows
         self._bar: tqdm[Any] | None = None
         self._lines: list[tqdm[Any]] = []
 
@@ -41,23 +42,27 @@ class FanoutTable:
             if self._skipped:
                 note(f"{self._skipped} of {self._total} are done already.")
         elif kind == "started":
-            self._rows[worker] = f"{label}  begins" + (" from its checkpoint" if event["resumed"] else "")
+            self._workers[label] = worker
+            self._rows[label] = f"{label}  begins" + (" from its checkpoint" if event["resumed"] else "")
         elif kind == "progress":
-            self._rows.pop(worker, None)  # so that those heard of last come last
-            self._rows[worker] = f"{label}  {_progress(event)}"
+            self._rows.pop(label, None)  # so that those heard of last come last
+            self._rows[label] = f"{label}  {_progress(event)}"
         elif kind in ("done", "failed"):
             self._done += kind == "done"
             self._failed += kind == "failed"
-            self._rows.pop(worker, None)
+            self._rows.pop(label, None)
             if kind == "failed":
                 note(f"failed: {label}: {event['reason']}")
             elif not _is_terminal():
                 note(f"done: {label} ({self.summary()})")
-        elif kind in ("worker died", "worker refused"):
-            self._rows.pop(worker, None)
-            note(f"note: worker {worker} {kind.removeprefix('worker ')} ({event['reason']}).")
+        elif kind in ("worker died", "worker refused", "worker doubted"):
+            self._rows = {one: row for one, row in self._rows.items() if self._workers.get(one) != worker}
+            if kind != "worker doubted":
+                note(f"note: worker {worker} {kind.removeprefix('worker ')} ({event['reason']}).")
         elif kind == "again":
             note(f"note: {label} could not go on from its checkpoint and starts again ({event['reason']}).")
+        elif kind == "alone":
+            note(f"note: {label} is tried again without others in its batch ({event['reason']}).")
         self._draw()
 
     def summary(self) -> str:

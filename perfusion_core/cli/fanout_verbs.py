@@ -12,6 +12,7 @@ from perfusion_core.cli.fanout_run import INTERRUPTED, STOPPING, require_sound, 
 from perfusion_core.cli.fanout_table import clock
 from perfusion_core.cli.teach_verb import stop_on_interrupt
 from perfusion_core.cli.workforce import base_setup, quiet, workforce
+from perfusion_core.errors import PerfusionError
 from perfusion_core.fanout.estimate import estimate
 from perfusion_core.fanout.manifest import read_manifest
 from perfusion_core.fanout.report import write_report
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
     from perfusion_core.fanout.sweep import Row
     from perfusion_core.studio.settings import Settings
 
+MOST_TOGETHER = 64  # concepts in a batch; their photos are in memory at once
 MOST_SHOWN = 20  # rows of a sweep's table on the terminal
 
 
 def teach_all(settings: Settings, options: argparse.Namespace) -> int:
     """Teach a manifest's concepts. Returns the exit code."""
+    _require_together(options.together)
     path = Path(options.manifest)
     manifest = read_manifest(path)
     require_sound(path, len(manifest.lines), manifest.problems)
@@ -45,6 +48,7 @@ def teach_all(settings: Settings, options: argparse.Namespace) -> int:
 
 def sweep(settings: Settings, options: argparse.Namespace) -> int:
     """Teach every concept in every combination, and write a table of scores. Returns the exit code."""
+    _require_together(options.together)
     path = Path(options.sweep)
     asked = read_sweep(path)
     manifest = read_manifest(asked.manifest)
@@ -87,7 +91,15 @@ def _teach(settings: Settings, options: argparse.Namespace, items: Sequence[Item
         out,
         lambda force: TeachSetup(base_setup(settings, options, force)),
         lambda facts: planned_of(items, facts),
+        together=options.together,
     )
+
+
+def _require_together(together: int) -> None:
+    if not 1 <= together <= MOST_TOGETHER:
+        raise PerfusionError(
+            f"--together is {together}; choose how many concepts share a batch, from 1 to {MOST_TOGETHER}."
+        )
 
 
 def _check(settings: Settings, options: argparse.Namespace, items: Sequence[Item]) -> int:
@@ -106,12 +118,14 @@ def _check(settings: Settings, options: argparse.Namespace, items: Sequence[Item
         parts = measured(force.pool, items[0], stop.is_set)
         if parts is None:
             return INTERRUPTED
-        found = estimate(items, facts, parts, force.workers)
+        found = estimate(items, facts, parts, force.workers, options.together)
     say(
         f"Measured on {facts.name} ({facts.device}): {parts['step']:.2f} s a step, "
         f"{parts['checkpoint']:.2f} s a checkpoint, {parts['fixed']:.1f} s a concept beside them."
     )
     say(f"{clock(found.work)} of work; about {clock(found.seconds)} with {force.workers} workers.")
+    if options.together > 1:
+        say("That is one concept after another: what a shared batch saves was not measured.")
     say(f"Disk: {found.bytes / 1e6:.1f} MB, {found.peak_bytes / 1e6:.1f} MB at most on the way.")
     return 0
 

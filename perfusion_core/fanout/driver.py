@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from perfusion_core.errors import PerfusionError
+from perfusion_core.fanout.backlog import Backlog
 from perfusion_core.fanout.results_folder import ResultsFolder
 from perfusion_core.fanout.tasks import (
     Died,
@@ -63,8 +64,18 @@ def first_ready(
     return None
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """The tasks of one worker that have not ended, by label; `shared`: there were several."""
+
+    tasks: dict[str, Planned]
+    shared: bool
+
+
 class Driver:
-    """One run over a list of tasks. `workers` are those that wait already; others may become ready."""
+    """One run over a list of tasks. `workers` are those that wait already; others may become ready. A worker
+    is given up to `together` tasks at a time, and new ones when all of them have ended.
+    """
 
     def __init__(
         self,
@@ -74,14 +85,15 @@ class Driver:
         *,
         workers: Sequence[int],
         started: int,
+        together: int = 1,
     ) -> None:
         self._pool = pool
         self._results = results
         self._listen = listen
         self._idle = deque(workers)
         self._alive = set(range(started))
-        self._running: dict[int, Planned] = {}
-        self._waiting: deque[Planned] = deque()
+        self._running: dict[int, _Batch] = {}
+        self._backlog = Backlog(together)
         self._resumed: set[str] = set()  # labels that go on from a checkpoint
         self._deaths: Counter[str] = Counter()  # by label
         self._faults: Counter[int] = Counter()  # deaths by worker before it was ready
@@ -89,34 +101,46 @@ class Driver:
 
     def run(self, planned: Sequence[Planned], should_stop: Callable[[], bool] = lambda: False) -> Outcome:
         """Do all tasks. Raises `PerfusionError` when no worker is left or a result cannot be written."""
-        self._waiting.extend(planned)
-        while self._waiting or self._running:
+        self._backlog.add(planned)
+        while self._backlog or self._running:
             if should_stop():
                 self._outcome.stopped = True
                 break
-            while self._idle and self._waiting:
-                self._hand_out(self._idle.popleft(), self._waiting.popleft())
-            if self._running or self._waiting:
+            while self._idle and self._backlog:
+                self._hand_out(self._idle.popleft())
+            if self._running or self._backlog:
                 for worker, message in self._pool.wait(PULSE):
                     self._hear(worker, message)
         return self._outcome
 
-    def _hand_out(self, worker: int, planned: Planned) -> None:
+    def _hand_out(self, worker: int) -> None:
+        batch = [
+            (planned, task)
+            for planned in self._backlog.take(len(self._alive))
+            if (task := self._task(planned))
+        ]
+        if not batch:
+            self._idle.appendleft(worker)
+            return
+        self._running[worker] = _Batch({planned.label: planned for planned, _ in batch}, len(batch) > 1)
+        for planned, task in batch:
+            self._tell("started", planned, worker, resumed=bool(task.kept))
+        self._pool.submit(worker, [task for _, task in batch])
+
+    def _task(self, planned: Planned) -> Task | None:
+        """What goes to the worker; None when it failed here."""
         try:
             payload = planned.load()
             kept = self._results.kept(planned.label, planned.key)
         except PerfusionError as error:  # a photo that was there when the manifest was read
-            self._idle.appendleft(worker)
             self._fail(planned, str(error))
-            return
+            return None
         if kept:
             self._resumed.add(planned.label)
-        self._running[worker] = planned
-        self._tell("started", planned, worker, resumed=bool(kept))
-        self._pool.submit(worker, Task(planned.label, payload, kept))
+        return Task(planned.label, payload, kept)
 
     def _hear(self, worker: int, message: Message) -> None:
-        planned = self._running.get(worker)
+        batch = self._running.get(worker)
         if isinstance(message, Ready):
             self._listen({"event": "worker ready", "worker": worker})
             self._faults[worker] = 0
@@ -126,45 +150,62 @@ class Driver:
             self._lose(worker, message.reason)
         elif isinstance(message, Died):
             self._died(worker, message.reason)
-        elif planned is None or planned.label != message.label:
-            return  # the last words of a worker whose task was given to another
+        elif batch is None or (planned := batch.tasks.get(message.label)) is None:
+            return  # the last words of a worker whose tasks were given to another
         elif isinstance(message, Progress):
             self._tell("progress", planned, worker, **message.facts)
         elif isinstance(message, Kept):
             self._results.keep(planned.label, planned.key, message.files)
             self._tell("checkpoint", planned, worker, bytes=sum(map(len, message.files.values())))
         else:
-            del self._running[worker]
+            del batch.tasks[planned.label]
             if isinstance(message, Finished):
                 self._finish(worker, planned, message)
             else:
-                self._failed(worker, planned, message)
+                self._failed(worker, planned, message, shared=batch.shared)
 
     def _finish(self, worker: int, planned: Planned, message: Finished) -> None:
         self._results.finish(planned.label, planned.key, message.result)
         self._outcome.done.append(planned.label)
-        self._idle.append(worker)
+        self._rest(worker)
         self._tell("done", planned, worker, **message.result.facts)
 
-    def _failed(self, worker: int, planned: Planned, message: Failed) -> None:
+    def _failed(self, worker: int, planned: Planned, message: Failed, *, shared: bool) -> None:
         if message.details:
             self._listen({"event": "worker doubted", "worker": worker, "details": message.details})
+            for other in self._ended(worker):  # they go on from their checkpoints
+                self._backlog.put_back(other)
             self._pool.revive(worker)
+            if shared:  # whose fault it was shows when each is alone
+                self._tell("alone", planned, worker, reason=message.reason)
+                self._backlog.put_back(planned, alone=True)
+                return
         else:
-            self._idle.append(worker)
+            self._rest(worker)
         if planned.label in self._resumed:  # its checkpoint may be at fault: once more, without it
             self._resumed.discard(planned.label)
             self._results.forget(planned.label)
             self._tell("again", planned, worker, reason=message.reason)
-            self._waiting.appendleft(planned)
+            self._backlog.put_back(planned)
             return
         self._fail(planned, message.reason)
 
+    def _rest(self, worker: int) -> None:
+        """Let a worker wait for tasks once all of its own have ended."""
+        if not self._running[worker].tasks:
+            del self._running[worker]
+            self._idle.append(worker)
+
+    def _ended(self, worker: int) -> list[Planned]:
+        """The tasks that a worker had, the last first; it has none any more."""
+        batch = self._running.pop(worker, None)
+        return [] if batch is None else [*reversed(batch.tasks.values())]
+
     def _died(self, worker: int, reason: str) -> None:
         self._listen({"event": "worker died", "worker": worker, "reason": reason})
-        planned = self._running.pop(worker, None)
-        if planned is not None:
-            self._lay_to(planned, reason)
+        if worker in self._running:
+            for planned in self._ended(worker):
+                self._lay_to(planned, reason)
         elif worker in self._idle:
             self._idle.remove(worker)
         else:  # not ready yet: it may never be
@@ -175,10 +216,10 @@ class Driver:
         self._pool.revive(worker)
 
     def _lay_to(self, planned: Planned, reason: str) -> None:
-        """Note that a task's worker died; the task goes on from its checkpoint, but not for ever."""
+        """Note that a task's worker died; the task goes on from its checkpoint, alone, but not for ever."""
         self._deaths[planned.label] += 1
         if self._deaths[planned.label] < MOST_DEATHS:
-            self._waiting.appendleft(planned)
+            self._backlog.put_back(planned, alone=True)
             return
         self._fail(
             planned,

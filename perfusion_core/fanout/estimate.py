@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from perfusion_core.fanout.content_key import recipe_of
 from perfusion_core.fanout.loaded_base import BaseFacts
 from perfusion_core.fanout.tasks import Json
 from perfusion_core.fanout.teach_all import Item
-from perfusion_core.training.recipe import Recipe
 
 REPORT_SHARE = 4 / 3  # the report holds the small images once more, in base64
 
@@ -24,16 +23,16 @@ class Estimate:
     peak_bytes: int
 
 
-def estimate(items: Sequence[Item], facts: BaseFacts, measured: Json, workers: int) -> Estimate:
+def estimate(
+    items: Sequence[Item], facts: BaseFacts, measured: Json, workers: int, together: int = 1
+) -> Estimate:
     """From what `measured` found for the first concept; photos of other sizes change little.
 
-    Workers on one CPU slow each other down, which this does not know.
+    Workers on one CPU slow each other down, which this does not know, nor what sharing a batch saves.
     """
     spent: list[float] = []
     for item in items:
-        pace: Any = item.line.pace
-        settings: dict[str, Any] = dict(item.line.settings)
-        recipe = Recipe.preset(facts.description, None, pace=pace, **settings)
+        recipe = recipe_of(item.line, facts)
         checkpoints = 1 + -(-recipe.steps // recipe.checkpoint_every)
         seconds = recipe.steps * measured["step"] + checkpoints * measured["checkpoint"]
         spent.append(seconds + measured["fixed"])
@@ -42,4 +41,5 @@ def estimate(items: Sequence[Item], facts: BaseFacts, measured: Json, workers: i
     # The last concepts leave some workers without work: at most one concept's time.
     clock = max(work / busy, max(spent, default=0.0))
     size = round(len(items) * measured["bytes"] * (1 + REPORT_SHARE))
-    return Estimate(clock, work, size, size + busy * measured["kept"])
+    under_way = min(busy * together, len(items))
+    return Estimate(clock, work, size, size + under_way * measured["kept"])

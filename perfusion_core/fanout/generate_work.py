@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,8 @@ from perfusion_core.concept import Concept, concept_from_bytes
 from perfusion_core.fanout.content_key import base_part, digest_of
 from perfusion_core.fanout.loaded_base import BaseFacts, BaseSetup
 from perfusion_core.fanout.prompt_list import PromptLine
-from perfusion_core.fanout.tasks import Json, Planned, Progress, Result, Task, Tell
+from perfusion_core.fanout.tasks import Ends, Json, Planned, Progress, Result, Task, Tell
+from perfusion_core.fanout.worker_loop import one_by_one
 from perfusion_core.sampling.generator import generate
 from perfusion_core.sampling.png import png_bytes
 from perfusion_core.sampling.request import GenerationRequest, concepts_in
@@ -48,7 +49,10 @@ class GenerateWork:
     def ready(self) -> Json:
         return {"base": BaseFacts.of(self._loaded, scoring=False)}
 
-    def do(self, task: Task, tell: Tell) -> Result:
+    def do(self, tasks: Sequence[Task], tell: Tell) -> Ends:
+        return one_by_one(tasks, lambda task: self._made(task, tell))
+
+    def _made(self, task: Task, tell: Tell) -> Result:
         request: GenerationRequest = task.payload
         begun = told = time.perf_counter()
 

@@ -46,9 +46,9 @@ class LocalPool:
             self._members[worker] = self._started(worker)
         self._count += count
 
-    def submit(self, worker: int, task: Task) -> None:
+    def submit(self, worker: int, tasks: Sequence[Task]) -> None:
         with suppress(OSError):  # it died just now, which `wait` will say
-            self._members[worker].connection.send(task)
+            self._members[worker].connection.send(tasks)
 
     def wait(self, seconds: float) -> Sequence[tuple[int, Message]]:
         by_connection = {member.connection: worker for worker, member in self._members.items()}
@@ -118,7 +118,7 @@ def _work(connection: Connection, setup: Setup, environment: dict[str, str]) -> 
     os.environ.update(environment)  # before torch is imported
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal is for the driver
 
-    def receive() -> Task | None:
+    def receive() -> Sequence[Task] | None:
         try:
             return connection.recv()
         except EOFError:  # the driver is gone

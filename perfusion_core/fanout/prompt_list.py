@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from perfusion_core.container import shown
 from perfusion_core.errors import PerfusionError
-from perfusion_core.fanout.manifest import Problem, read_table, setting_of
+from perfusion_core.fanout.list_file import Problem, read_lines, setting_of
 from perfusion_core.model.schedulers import SCHEDULER_NAMES
 from perfusion_core.sampling.request import GenerationRequest
 from perfusion_core.studio.creating.output_folder import slug
@@ -52,28 +52,14 @@ class PromptList:
 
 def read_prompts(path: Path) -> PromptList:
     """Read and check a list. Raises `PerfusionError` when it cannot be read at all."""
-    found = PromptList(path, [], [])
-    for number, fields in read_table(path, "list of prompts"):
-        line = _line_or_problem(number, fields)
-        if isinstance(line, Problem):
-            found.problems.append(line)
-        else:
-            found.lines.append(line)
-    if not found.lines and not found.problems:
-        raise PerfusionError(f"{path} lists nothing. Write a line for each prompt, below prompt,seed,biases.")
-    return found
-
-
-def _line_or_problem(number: int, fields: Mapping[str, Any]) -> PromptLine | Problem:
-    try:
-        return PromptLine(number, _request(fields))
-    except PerfusionError as error:
-        return Problem(number, str(error))
+    each = "each prompt, below prompt,seed,biases"
+    lines, problems = read_lines(
+        path, "list of prompts", each, lambda number, fields: PromptLine(number, _request(fields))
+    )
+    return PromptList(path, lines, problems)
 
 
 def _request(fields: Mapping[str, Any]) -> GenerationRequest:
-    if "" in fields:
-        raise PerfusionError(fields[""])
     unknown = next((name for name in fields if name not in _COLUMNS), None)
     if unknown is not None:
         raise PerfusionError(f"There is no column {shown(unknown)}. Columns are: {', '.join(_COLUMNS)}.")

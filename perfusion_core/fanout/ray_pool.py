@@ -3,7 +3,7 @@
 An actor runs the same loop as a local worker, in a thread, and is asked for its messages by long polls. So
 the driver has one call under way for each actor, however many steps they do, and the same code serves a
 cluster's own driver and Ray Client (ray://), which knows no streams. Actors are never restarted by Ray: the
-driver knows which task was lost, and hands it to a new actor with its checkpoint.
+driver knows which tasks were lost, and hands them to new actors with their checkpoints.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ HOW = "Install it with: pip install 'perfusion-studio[ray]' (or -r requirements-
 
 
 class Actor:
-    """One worker, as Ray makes it: `Task`s come in through `submit`, messages go out through `poll`."""
+    """One worker, as Ray makes it: tasks come in through `submit`, messages go out through `poll`."""
 
     def __init__(self, setup: Setup) -> None:
-        self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[Sequence[Task] | None] = queue.SimpleQueue()
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         threading.Thread(target=self._serve, args=(setup,), daemon=True).start()
 
-    def submit(self, task: Task) -> None:
-        self._tasks.put(task)
+    def submit(self, tasks: Sequence[Task]) -> None:
+        self._tasks.put(tasks)
 
     def poll(self, seconds: float) -> list[Message]:
         """What was said since the last poll; waits up to `seconds` for the first message."""
@@ -94,9 +94,9 @@ class RayPool:
             self._start(worker)
         self._count += count
 
-    def submit(self, worker: int, task: Task) -> None:
+    def submit(self, worker: int, tasks: Sequence[Task]) -> None:
         if worker in self._actors:
-            self._actors[worker].submit.remote(task)  # a dead actor is noticed by its poll
+            self._actors[worker].submit.remote(tasks)  # a dead actor is noticed by its poll
 
     def wait(self, seconds: float) -> Sequence[tuple[int, Message]]:
         refs = list(self._polls)
@@ -135,7 +135,7 @@ class RayPool:
 
     def _start(self, worker: int) -> None:
         cores = self.threads or 1
-        # Two calls at a time: a task may come while the actor waits for something to say.
+        # Two calls at a time: tasks may come while the actor waits for something to say.
         options: dict[str, Any] = {"max_restarts": 0, "max_concurrency": 2}
         remote = self._ray.remote(Actor).options(num_cpus=cores, num_gpus=self._share, **options)
         self._actors[worker] = remote.remote(self._setup)

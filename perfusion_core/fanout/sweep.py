@@ -25,7 +25,8 @@ from typing import Any
 from perfusion_core.container import shown
 from perfusion_core.errors import PerfusionError, first_line
 from perfusion_core.fanout.content_key import digest_of
-from perfusion_core.fanout.manifest import Line, read_text
+from perfusion_core.fanout.list_file import read_text
+from perfusion_core.fanout.manifest import Line
 from perfusion_core.fanout.report import strength
 from perfusion_core.fanout.tasks import Json
 from perfusion_core.fanout.teach_all import Item

@@ -1,13 +1,13 @@
 """What passes between the driver and its workers. All of it can be pickled; nothing here needs torch.
 
 The driver reads manifests, hands out tasks and keeps results; a worker owns one device (or a share of one),
-holds the base model in memory and does one task after another. They share no files: a task carries the bytes
-of its photos, a result the bytes of its files.
+holds the base model in memory and does one task, or one batch of them, after another. They share no files: a
+task carries the bytes of its photos, a result the bytes of its files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -18,12 +18,14 @@ Files = Mapping[str, bytes]  # relative path with "/" -> content
 @dataclass(frozen=True)
 class Planned:
     """A task of the driver's list. `label` is unique and names its files; `key` is a hash of everything its
-    result depends on; `load` reads its payload, once a worker is free for it.
+    result depends on; `load` reads its payload, once a worker is free for it; tasks of one `form` may share a
+    batch.
     """
 
     label: str
     key: str
     load: Callable[[], Any]
+    form: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Ready:
-    """A worker is up and waits for a task; `facts` say what it works with."""
+    """A worker is up and waits for tasks; `facts` say what it works with."""
 
     facts: Json
 
@@ -59,7 +61,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the task at hand is: stage, step, total, loss, as far as they are known."""
+    """How far a task is: stage, step, total, loss, as far as they are known."""
 
     label: str
     facts: Json
@@ -99,17 +101,19 @@ class Died:
 
 Message = Ready | Refused | Progress | Kept | Finished | Failed | Died
 Tell = Callable[[Message], None]
+Ends = Generator[tuple[str, Result | Exception], None, None]
+"""Labels of tasks with what came of each, as soon as it ends."""
 
 
 class Work(Protocol):
-    """One worker's side: made in its own process, then asked for one task after another."""
+    """One worker's side: made in its own process, then given tasks: one, or several that share a batch."""
 
     def ready(self) -> Json:
         """What it works with. Raises `PerfusionError` when it cannot work."""
         ...
 
-    def do(self, task: Task, tell: Tell) -> Result:
-        """Raises `PerfusionError` when the task cannot be done."""
+    def do(self, tasks: Sequence[Task], tell: Tell) -> Ends:
+        """Do them all: one that fails, with a `PerfusionError` where it cannot be done, ends alone."""
         ...
 
 
@@ -126,8 +130,8 @@ class Pool(Protocol):
         """Start `count` more workers; those revived later are made from this setup too."""
         ...
 
-    def submit(self, worker: int, task: Task) -> None:
-        """Hand a task to a worker that waits for one."""
+    def submit(self, worker: int, tasks: Sequence[Task]) -> None:
+        """Hand tasks to a worker that waits for some."""
         ...
 
     def wait(self, seconds: float) -> Sequence[tuple[int, Message]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from perfusion_core.errors import PerfusionError
-from perfusion_core.fanout.content_key import teaching_key
+from perfusion_core.fanout.content_key import batch_form, teaching_key
 from perfusion_core.fanout.driver import Driver, Listen, Outcome, first_ready
 from perfusion_core.fanout.loaded_base import BaseFacts
 from perfusion_core.fanout.manifest import Line
@@ -77,7 +77,10 @@ def start(
 
 def planned_of(items: Sequence[Item], facts: BaseFacts) -> list[Planned]:
     """The items with their keys. Raises `TrainingError` for settings that do not go together."""
-    return [Planned(item.label, teaching_key(item.line, facts), item.payload) for item in items]
+    return [
+        Planned(item.label, teaching_key(item.line, facts), item.payload, batch_form(item.line, facts))
+        for item in items
+    ]
 
 
 def run_planned(
@@ -88,8 +91,12 @@ def run_planned(
     workers: int,
     listen: Listen,
     should_stop: Callable[[], bool],
+    *,
+    together: int = 1,
 ) -> Finding:
-    """Do what is not done yet, with `workers` in all, of which the first is up already."""
+    """Do what is not done yet, with `workers` in all, of which the first is up already, and up to `together`
+    tasks in one batch.
+    """
     found = Finding({}, {})
     left: list[Planned] = []
     for one in planned:
@@ -111,7 +118,7 @@ def run_planned(
 
     outcome = Outcome()
     if left:
-        driver = Driver(pool, results, kept, workers=[0], started=1 + max(0, more))
+        driver = Driver(pool, results, kept, workers=[0], started=1 + max(0, more), together=together)
         outcome = driver.run(left, should_stop)
     found.failed, found.stopped = outcome.failed, outcome.stopped
     return found
@@ -121,7 +128,7 @@ def tried(pool: Pool, label: str, payload: Any, should_stop: Callable[[], bool])
     """Let worker 0 do one task that is not kept. Returns its result and the bytes of its checkpoints; None
     when stopped. Raises `PerfusionError`.
     """
-    pool.submit(0, Task(label, payload))
+    pool.submit(0, [Task(label, payload)])
     kept = 0
     while not should_stop():
         for _, message in pool.wait(1.0):

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from perfusion_core.fanout.loaded_base import BaseFacts, BaseSetup
-from perfusion_core.fanout.tasks import Json, Kept, Progress, Result, Task, Tell
-from perfusion_core.files import make_folder, remove_folder, write_atomic
+from perfusion_core.fanout.tasks import Ends, Json, Kept, Progress, Result, Task, Tell
+from perfusion_core.fanout.worker_loop import attempt
+from perfusion_core.files import make_folder, write_atomic
 from perfusion_core.studio.library.library import Library
-from perfusion_core.studio.teaching.run import TeachRequest, begin_teaching, teach
+from perfusion_core.studio.teaching.run import Taught, TeachRequest, begin_teaching
 from perfusion_core.studio.teaching.run_folder import RunFolder
+from perfusion_core.studio.teaching.teach_together import Prepared, teach_together
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -69,34 +71,39 @@ class TeachWork:
     def ready(self) -> Json:
         return {"base": BaseFacts.of(self._loaded)}
 
-    def do(self, task: Task, tell: Tell) -> Result:
-        payload: TeachPayload = task.payload
-        home = Path(tempfile.mkdtemp(prefix="perfusion-"))
-        try:
-            return _Teaching(self._loaded, Library(home), task, payload, tell).run()
-        finally:
-            remove_folder(home)
+    def do(self, tasks: Sequence[Task], tell: Tell) -> Ends:
+        with tempfile.TemporaryDirectory(prefix="perfusion-", ignore_cleanup_errors=True) as home:
+            begun: list[_Teaching] = []
+            for number, task in enumerate(tasks):
+                library = Library(Path(home) / str(number))
+                one = attempt(lambda library=library, task=task: _Teaching(self._loaded, library, task, tell))
+                if isinstance(one, Exception):  # such as a photo that is cut off
+                    yield task.label, one
+                else:
+                    begun.append(one)
+            prepared = [teaching.prepared() for teaching in begun]
+            for number, taught in teach_together(self._loaded, prepared, max(1, len(begun))):
+                yield begun[number].label, begun[number].ended(taught)
 
 
 class _Teaching:
     """One concept, from its payload to its result."""
 
-    def __init__(
-        self, loaded: LoadedBase, library: Library, task: Task, payload: TeachPayload, tell: Tell
-    ) -> None:
+    def __init__(self, loaded: LoadedBase, library: Library, task: Task, tell: Tell) -> None:
+        """Check the photos. Raises `PerfusionError`."""
+        self.label = task.label
+        self._begun = time.perf_counter()
         self._loaded = loaded
         self._library = library
         self._task = task
-        self._payload = payload
+        self._payload: TeachPayload = task.payload
         self._tell = tell
         self._sent = set(task.kept)
         self._told = 0.0
         self._stage = ""
         self._clock = StepClock()
         self._previews: dict[int, Sequence[Path]] = {}
-
-    def run(self) -> Result:
-        payload, begun = self._payload, time.perf_counter()
+        payload = self._payload
         request = TeachRequest(
             photos=list(payload.photos),
             name=payload.name,
@@ -106,10 +113,19 @@ class _Teaching:
             pace=payload.pace,
             settings=payload.settings,
         )
-        folder = begin_teaching(self._library, request)
-        self._run = RunFolder(folder)
+        self._folder = begin_teaching(library, request)
+        self._run = RunFolder(self._folder)
         self._restore()
-        taught = teach(self._library, self._loaded, folder, listen=self._listen, say=self._say)
+
+    def prepared(self) -> Prepared:
+        return Prepared(self._library, self._folder, listen=self._listen, say=self._say)
+
+    def ended(self, taught: Taught | Exception) -> Result | Exception:
+        """What is sent of a teaching that has ended, or why there is nothing."""
+        return taught if isinstance(taught, Exception) else attempt(lambda: self._result(taught))
+
+    def _result(self, taught: Taught) -> Result:
+        payload = self._payload
         assert taught.entry is not None, "nothing asked this teaching to stop"
         self._say("Drawing the front")
         front = draw_front(taught.entry.load(), self._loaded, self._run.squares()[0])
@@ -125,7 +141,7 @@ class _Teaching:
             "photos": len(payload.photos),
             "warnings": list(taught.warnings),
             "front": front.points,
-            "seconds": round(time.perf_counter() - begun, 3),
+            "seconds": round(time.perf_counter() - self._begun, 3),
             "timing": self._clock.facts(),
         }
         concept = taught.entry.file.read_bytes()

@@ -14,3 +14,8 @@ Updates = dict[Any, Any]
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 # Outside the queue: answered at once, whatever else is being worked on.
 AT_ONCE: dict[str, Any] = {**QUIET, "queue": False}
+# Every click counts: by itself Gradio drops one made while an earlier one of the same listener is under way.
+# ("always_last" is nothing for clicks that say what was clicked: it repeats the earlier one.)
+EACH: dict[str, Any] = {"trigger_mode": "multiple"}
+# The same, answered in the order of the clicks.
+EACH_IN_TURN: dict[str, Any] = {**QUIET, **EACH, "concurrency_limit": 1}

@@ -12,7 +12,8 @@ from perfusion_core.sampling.defaults import sampling_defaults
 from perfusion_core.studio.creating.live import is_live
 from perfusion_core.studio.machine import machine_facts
 from perfusion_core.ui import base_choice
-from perfusion_core.ui.event_options import AT_ONCE, QUIET, Updates
+from perfusion_core.ui.choice_list import choice_list
+from perfusion_core.ui.event_options import AT_ONCE, EACH, EACH_IN_TURN, QUIET, Updates
 from perfusion_core.ui.html import ago, escape, gigabytes, note
 
 if TYPE_CHECKING:
@@ -55,13 +56,12 @@ class Sidebar:
 
 def render(studio: Studio, readiness: Readiness) -> Sidebar:
     with gr.Column(elem_classes="card", elem_id="base-card"):
-        base = gr.Dropdown(
+        base = choice_list(
             base_choice.choices(studio),
             value=studio.settings.base,
             label="Base model",
             info="Or a folder, file or Hugging Face id",
             allow_custom_value=True,
-            interactive=True,
             elem_id="base",
         )
         machine = gr.HTML(machine_line(studio, readiness), elem_id="machine", js_on_load=None)
@@ -113,20 +113,24 @@ def listen(part: Sidebar, studio: Studio, readiness: Readiness, demo: gr.Blocks)
 
     for event in (demo.load, part.timer.tick):
         event(look, part.shown, [part.machine, part.memory, part.queue, part.shown], **AT_ONCE)
-    part.queue.click(act, None, part.queue, **AT_ONCE)
-    part.base.input(use, part.base, [part.base, part.machine], **QUIET)
+    part.queue.click(act, None, part.queue, **AT_ONCE, **EACH)
+    part.base.input(use, part.base, [part.base, part.machine], **EACH_IN_TURN)
     demo.load(offered, None, [part.base, part.others], **QUIET)
 
 
 def _offered(studio: Studio) -> Any:
-    return gr.Dropdown(choices=base_choice.choices(studio), value=studio.settings.base)
+    return choice_list(base_choice.choices(studio), value=studio.settings.base)
 
 
 def machine_line(studio: Studio, readiness: Readiness) -> str:
-    """The base's state and the device; why it cannot be used, where it cannot."""
+    """The base's state and the device; why it cannot be used, where it cannot.
+
+    It names the base, so that it changes with it also where one was ready and the other is at once.
+    """
     state = {"Ready": "ready", "Loading": "busy", "Not usable": "bad"}.get(readiness.words, "idle")
     return (
-        f'<p class="state state-{state}"><span class="dot" aria-hidden="true"></span>'
+        f'<p class="state state-{state}" data-base="{escape(studio.settings.base)}">'
+        '<span class="dot" aria-hidden="true"></span>'
         f"{escape(readiness.words)} · {escape(machine_facts(studio).device)}</p>"
         f"{_few_steps(studio)}"
         f"{note(readiness.problem, 'problem')}"

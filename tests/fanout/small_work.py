@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from perfusion_core.errors import PerfusionError
-from perfusion_core.fanout.tasks import Json, Kept, Progress, Result, Task, Tell
+from perfusion_core.fanout.tasks import Ends, Json, Kept, Progress, Result, Task, Tell
+from perfusion_core.fanout.worker_loop import one_by_one
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,10 @@ class SmallWork:
     def ready(self) -> Json:
         return {"pid": os.getpid()}
 
-    def do(self, task: Task, tell: Tell) -> Result:
+    def do(self, tasks: Sequence[Task], tell: Tell) -> Ends:
+        return one_by_one(tasks, lambda task: self._done(task, tell))
+
+    def _done(self, task: Task, tell: Tell) -> Result:
         tell(Progress(task.label, {"step": 0, "total": 1, "loss": None}))
         for number, what in enumerate(task.payload):
             if isinstance(what, float):

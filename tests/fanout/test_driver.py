@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from perfusion_core.errors import PerfusionError
-from perfusion_core.fanout.driver import MOST_DEATHS, Driver, Outcome, first_ready
+from perfusion_core.fanout.driver import MOST_DEATHS, Driver, first_ready
 from perfusion_core.fanout.results_folder import ResultsFolder
 from perfusion_core.fanout.tasks import (
     Died,
@@ -23,21 +22,8 @@ from perfusion_core.fanout.tasks import (
     Result,
     Task,
 )
-from tests.fanout.fake_pool import FakePool, finished
+from tests.fanout.fake_pool import FakePool, finished, run
 from tests.fanout.small_work import SmallSetup
-
-
-def run(
-    tmp_path: Path, pool: FakePool, labels: str, workers: int = 2, **options: Any
-) -> tuple[Outcome, list[dict[str, Any]]]:
-    events: list[dict[str, Any]] = []
-    results = ResultsFolder(tmp_path / "out")
-    results.prepare()
-    assert first_ready(pool, SmallSetup(), events.append) is not None
-    pool.grow(SmallSetup(), workers - 1)
-    driver = Driver(pool, results, events.append, workers=[0], started=workers)
-    planned = [Planned(label, f"key of {label}", lambda: None) for label in labels]
-    return driver.run(planned, **options), events
 
 
 def test_all_tasks_are_done_by_all_workers(tmp_path: Path) -> None:

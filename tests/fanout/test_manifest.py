@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from perfusion_core.errors import PerfusionError
-from perfusion_core.fanout import manifest as manifests
+from perfusion_core.fanout import list_file
 from perfusion_core.fanout.manifest import Manifest, read_manifest
 from tests.fanout.small_work import write
 
@@ -153,9 +153,9 @@ def test_a_missing_a_huge_and_an_endless_manifest(folder: Path, monkeypatch: pyt
         read_manifest(folder / "none.csv")
     with pytest.raises(PerfusionError, match="cannot be read"):
         read_manifest(folder)
-    monkeypatch.setattr(manifests, "MOST_LINES", 1)
+    monkeypatch.setattr(list_file, "MOST_LINES", 1)
     with pytest.raises(PerfusionError, match="more than 1 lines"):
         csv(folder, "a,dog,dog,,,", "b,dog,mug,,,")
-    monkeypatch.setattr(manifests, "LARGEST", 10)
+    monkeypatch.setattr(list_file, "LARGEST", 10)
     with pytest.raises(PerfusionError, match="larger than"):
         csv(folder, "a,dog,dog,,,")

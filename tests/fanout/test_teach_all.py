@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -85,6 +87,36 @@ def test_a_killed_driver_goes_on_from_checkpoints_to_the_same_concepts(
     assert same(load_concept(out / "concepts/bea.safetensors"), alone)
 
 
+def test_a_killed_worker_loses_none_of_the_concepts_of_its_batch(tmp_path: Path, tiny_folder: Path) -> None:
+    names = ("ada", "bea")
+    make_photos(tmp_path, names)
+    manifest = write_lines(tmp_path / "m.jsonl", names, steps=12, checkpoint_every=4)
+    out = tmp_path / "out"
+    command = ["teach-all", str(manifest), "--workers", "1", "--threads", "1", "--base", str(tiny_folder)]
+    command += ["--device", "cpu", "--out", str(out), "--together", "2"]
+
+    def kill_the_worker() -> None:
+        until = time.monotonic() + 300
+        while {e["label"] for e in log_of(out) if e["event"] == "checkpoint"} != set(names):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        for worker in multiprocessing.active_children():
+            worker.kill()
+
+    killer = threading.Thread(target=kill_the_worker)
+    killer.start()
+    assert main(command) == 0
+    killer.join()
+    log = log_of(out)
+    assert sum(event["event"] == "worker died" for event in log) == 1
+    started = [(e["label"], e["resumed"]) for e in log if e["event"] == "started"]
+    assert started == [("ada", False), ("bea", False), ("ada", True), ("bea", True)]
+    assert {path.stem for path in (out / "concepts").iterdir()} == set(names)
+    assert not list((out / "unfinished").iterdir())
+    assert {path.stem for path in (out / "done").iterdir()} == set(names)
+    assert (out / "report.html").read_text("utf-8").count("<h2>") == 2
+
+
 def test_a_bad_line_stops_everything_before_it_starts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -104,6 +136,8 @@ def test_a_bad_line_stops_everything_before_it_starts(
         (["--workers", "0"], "--workers takes auto"),
         (["--share", "0"], "--share is 0"),
         (["--threads", "0"], "--threads is 0"),
+        (["--together", "0"], "--together is 0; choose how many concepts share a batch, from 1 to 64"),
+        (["--together", "65"], "--together is 65"),
         (["--base", "nowhere/at/all"], "nowhere"),
     ],
 )
@@ -121,10 +155,11 @@ def test_a_dry_run_measures_and_leaves_nothing(
     make_photos(tmp_path, ("ada", "bea"))
     manifest = write_lines(tmp_path / "m.jsonl", ("ada", "bea"))
     command = ["teach-all", str(manifest), "--check", "--workers", "1", "--base", str(tiny_folder)]
-    assert main([*command, "--device", "cpu"]) == 0
+    assert main([*command, "--device", "cpu", "--together", "2"]) == 0
     said = capsys.readouterr().out
     assert "2 teachings from 4 photos" in said
     assert "s a step" in said
+    assert "what a shared batch saves was not measured" in said
     assert "Disk: " in said
     assert not (tmp_path / "m-taught").exists()
 

@@ -21,7 +21,7 @@ from benchmarks.rivals.methods.registry import all_methods
 from benchmarks.rivals.options import Options
 from benchmarks.rivals.report import report
 from benchmarks.rivals.results import MethodResult, PairResult, Regime, Results
-from benchmarks.rivals.runner import Runner, Teaching
+from benchmarks.rivals.runner import Drawing, Runner, Teaching
 from benchmarks.rivals.subject import Subject
 from benchmarks.rivals.tuning import candidates, tune, within
 from perfusion_core.errors import PerfusionError
@@ -124,7 +124,7 @@ def test_a_teaching_that_fails_is_kept_as_a_failure(
     monkeypatch.setattr(type(method), "teach", fails)
     teaching = Teaching(method, (subjects[0],), method.settings(bench), 0)
     assert runner.taught(teaching).failed == "The word did not settle."
-    assert runner.images([teaching], method, method.points(1)[0], ["a {}"], 1)[0] == []
+    assert runner.images(Drawing([teaching], method, method.points(1)[0], ["a {}"], 1))[0] == []
 
 
 def test_settings_other_photos_and_other_seeds_are_other_teachings(

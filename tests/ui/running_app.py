@@ -149,6 +149,17 @@ def drag(page: Page, selector: str, part: float) -> None:
     page.mouse.up()
 
 
+def set_number(page: Page, slider: str, value: int) -> None:
+    """Type a value beside a slider; again when that came to nothing, as a moment after a fold was opened."""
+    for _ in range(20):
+        page.locator(f"{slider} input[type=number]").fill(str(value))
+        page.locator(f"{slider} input[type=number]").press("Tab")
+        page.wait_for_timeout(300)
+        if page.locator(f"{slider} input[type=range]").input_value() == str(value):
+            return
+    raise AssertionError(f"{slider} does not take {value}")
+
+
 def image(page: Page) -> str:
     """Where the image that is shown comes from."""
     return page.locator("#gallery img").first.get_attribute("src") or ""

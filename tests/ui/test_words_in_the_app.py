@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from perfusion_core.ui.teach.superclass_check import COMMON_KINDS
 from tests.ui.running_app import RunningApp, created, enter
 from tests.worded_base import worded
 
@@ -81,9 +82,30 @@ def test_words_guide_from_a_prompt_to_a_kind_of_thing_and_go_with_the_base(
     page.locator("#base input").fill(str(plain))
     page.locator("#base input").press("Enter")
     enter(page, "Create")
+    expect(prompt).to_be_visible()
     expect(words).to_be_hidden()
     enter(page, "Teach")
     expect(kind).to_have_value("cup")
     kind.click()
     expect(page.locator("#teach-kind [role=option]", has_text="shoe")).to_have_count(1)
     expect(page.locator("#teach-kind [role=option]", has_text="potted plant")).to_have_count(0)
+
+
+def test_a_list_that_is_open_when_the_base_changes_shows_the_new_kinds(
+    own_app: RunningApp, plain: Path, page: Page
+) -> None:
+    from playwright.sync_api import expect
+
+    own_app.open(page, "Teach")
+    page.locator("#teach-kind input").click()
+    expect(page.locator("#teach-kind [role=option]", has_text="potted plant")).to_have_count(1)
+
+    other = page.context.new_page()  # two tabs of one app: the first keeps its list open
+    own_app.open(other)
+    other.locator("#base input").fill(str(plain))
+    other.locator("#base input").press("Enter")
+    expect(page.locator("#teach-kind [role=option]")).to_have_text(
+        [re.compile(rf"\b{kind}$") for kind in COMMON_KINDS]
+    )
+    page.locator("#teach-kind [role=option]", has_text="shoe").click()
+    expect(page.locator("#kind-check")).to_contain_text("knows the word “shoe”")

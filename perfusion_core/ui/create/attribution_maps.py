@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from perfusion_core.errors import PerfusionError
-from perfusion_core.ui.event_options import AT_ONCE, QUIET, Updates
+from perfusion_core.ui.event_options import AT_ONCE, EACH, QUIET, Updates
 from perfusion_core.ui.html import note
 from perfusion_core.ui.job_watch import watch
 
@@ -57,6 +57,6 @@ def listen(stage: Stage, studio: Studio, served: Served) -> None:
         }
 
     outputs = [stage.maps_said, stage.maps]
-    stage.gallery.select(choose, None, stage.chosen, **AT_ONCE)
+    stage.gallery.select(choose, None, stage.chosen, **AT_ONCE, **EACH)
     stage.gallery.change(renewed, stage.gallery, [*outputs, stage.chosen, stage.look], **AT_ONCE)
     stage.look.click(look, [stage.gallery, stage.chosen], outputs, concurrency_limit=8, **QUIET)

@@ -38,10 +38,11 @@ def listen(room: CreateRoom, studio: Studio, served: Served) -> None:
         except PerfusionError as error:
             yield {stage.said: note(str(error), "problem"), **buttons(False), room.job: ""}
             return
+        seed: Updates = {room.form.seed: str(asked.seed)}  # once: the next one may be typed in meanwhile
         for job, words in watch(studio, job):  # noqa: B020 - the same job, as it is now
             if words:
-                now = {stage.said: words, room.form.seed: str(asked.seed), room.job: job.id}
-                yield {**now, **buttons(True)}
+                yield {stage.said: words, room.job: job.id, **seed, **buttons(True)}
+                seed = {}
         yield {
             **_finished(job),
             **recent_images.recent(stage, studio, served),

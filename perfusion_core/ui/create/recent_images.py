@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from perfusion_core.studio.creating.live import is_live
-from perfusion_core.ui.event_options import QUIET, Updates
+from perfusion_core.ui.event_options import EACH_IN_TURN, QUIET, Updates
 
 if TYPE_CHECKING:
     from perfusion_core.studio.app import Studio
@@ -43,7 +43,8 @@ def listen(stage: Stage, studio: Studio, served: Served, demo: gr.Blocks) -> Non
                 return {stage.gallery: gallery(images, served), **recent(stage, studio, served)}
         return recent(stage, studio, served)
 
-    stage.recent.select(pick, stage.picks, [stage.picks, stage.gallery, stage.compare, stage.pair], **QUIET)
+    outputs = [stage.picks, stage.gallery, stage.compare, stage.pair]
+    stage.recent.select(pick, stage.picks, outputs, **EACH_IN_TURN)
     demo.load(opened, None, [stage.gallery, stage.recent_head, stage.recent], **QUIET)
 
 

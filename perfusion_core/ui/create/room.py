@@ -10,6 +10,7 @@ import gradio as gr
 from perfusion_core.sampling.request import LONGEST_PROMPT
 from perfusion_core.ui.create import concept_chips, generation_form, stage, word_help
 from perfusion_core.ui.create.generation_form import GenerationForm, SeedRow
+from perfusion_core.ui.create.prompt_edits import PromptEdits
 from perfusion_core.ui.create.stage import Stage
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ class CreateRoom:
     """`positions`: slider positions (0..100) by concept; `mentions`: the concepts in the prompt with the
     numbers written there (see `concept_chips.mentions_of`); `doubt`: words of the prompt that the
     base does not know; `words`: those it knows; `job`: the id of the job that makes images, which Stop stops;
-    `applied`: the time at which another room last filled the form.
+    `applied`: the time at which another room last filled the form; `edits`: what clicks wrote into the
+    prompt, `PromptEdits`.
     """
 
     prompt: gr.Textbox
@@ -47,6 +49,7 @@ class CreateRoom:
     mentions: gr.State
     job: gr.State
     applied: gr.State
+    edits: gr.State
 
 
 def render(studio: Studio, served: Served) -> CreateRoom:
@@ -106,4 +109,5 @@ def render(studio: Studio, served: Served) -> CreateRoom:
         mentions=gr.State(concept_chips.mentions_of(opening, names)),
         job=gr.State(""),
         applied=gr.State(0.0),
+        edits=gr.State(PromptEdits()),
     )

@@ -14,9 +14,10 @@ from perfusion_core.sampling.operating_points import check_lock, front_biases
 from perfusion_core.sampling.request import GenerationRequest
 from perfusion_core.studio.fronts.first_front import as_front
 from perfusion_core.ui import open_in_create
-from perfusion_core.ui.event_options import AT_ONCE, QUIET, Updates
+from perfusion_core.ui.choice_list import choice_list
+from perfusion_core.ui.event_options import AT_ONCE, EACH_IN_TURN, QUIET, Updates
 from perfusion_core.ui.explore.board import board, picked
-from perfusion_core.ui.explore.concept_choice import names, opening
+from perfusion_core.ui.explore.concept_choice import ALONE, fitting, names, opening
 from perfusion_core.ui.field_values import read_seed
 from perfusion_core.ui.html import note, notes
 from perfusion_core.ui.job_watch import watch
@@ -90,17 +91,20 @@ def listen(
         here = name if name in found else (found[0] if found else None)
         other = against if against in found else ""
         return {
-            room.name: gr.Dropdown(choices=found, value=here),
-            room.against: gr.Dropdown(choices=[("one concept alone", ""), *found], value=other),
+            room.name: choice_list(found, value=here),
+            room.against: choice_list([ALONE, *found], value=other),
             room.prompt: prompt if prompt and here == name else opening(here, other),
             **({room.board: board(job, served)} if job is not None else {}),
         }
 
-    def adapted(name: str | None, against: str | None) -> Updates:
-        """The form for a front of one concept, or for a grid of two, which has one seed."""
+    def adapted(name: str | None, against: str | None, prompt: str | None) -> Updates:
+        """The form for a front of one concept, or for a grid of two, which has one seed.
+
+        Gradio also tells of a field that was only entered and left: a prompt that names what is chosen stays.
+        """
         two = bool(against) and against != name
         return {
-            room.prompt: opening(name, against),
+            room.prompt: fitting(prompt, name, against, names(studio)),
             room.seeds: gr.Slider(visible=not two),
             room.go: gr.Button("Draw the grid" if two else "Draw the front"),
         }
@@ -113,9 +117,16 @@ def listen(
         start, asked, [room.said, room.board, room.go, room.stop, room.job], concurrency_limit=8, **QUIET
     )
     room.stop.click(stop, room.job, room.said, **AT_ONCE)
-    for field in (room.name, room.against):
-        field.input(adapted, [room.name, room.against], [room.prompt, room.seeds, room.go], **AT_ONCE)
-    room.board.click(keep, create.positions, [room.said, *open_in_create.targets(create, rooms)], **QUIET)
+    gr.on(
+        [room.name.input, room.against.input],
+        adapted,
+        [room.name, room.against, room.prompt],
+        [room.prompt, room.seeds, room.go],
+        trigger_mode="always_last",
+        **AT_ONCE,
+    )
+    opened = [room.said, *open_in_create.targets(create, rooms)]
+    room.board.click(keep, create.positions, opened, **EACH_IN_TURN)
     fields = [room.name, room.against, room.prompt]
     for event in (demo.load, tab.select):
         event(refreshed, fields, [room.board, *fields], **QUIET)

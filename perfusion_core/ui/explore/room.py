@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from perfusion_core.sampling.request import LONGEST_PROMPT
+from perfusion_core.ui.choice_list import choice_list
 from perfusion_core.ui.explore import concept_choice
 from perfusion_core.ui.field_values import LONGEST_SEED
 from perfusion_core.ui.html import note
@@ -60,15 +61,14 @@ def render(studio: Studio, served: Served) -> ExploreRoom:
                     "follows the prompt, a low one is faithful to the photos. Click a point to keep it.</p>",
                     js_on_load=None,
                 )
-                name = gr.Dropdown(
+                name = choice_list(
                     names, value=names[0] if names else None, label="Concept", elem_id="explore-name"
                 )
-                against = gr.Dropdown(
-                    [("one concept alone", ""), *names],
+                against = choice_list(
+                    [concept_choice.ALONE, *names],
                     value="",
                     label="Against",
                     elem_id="explore-against",
-                    interactive=True,
                 )
                 prompt = gr.Textbox(
                     concept_choice.opening(names[0] if names else "", ""),

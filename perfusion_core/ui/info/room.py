@@ -11,7 +11,7 @@ import gradio as gr
 from perfusion_core.errors import PerfusionError
 from perfusion_core.ui import open_in_create
 from perfusion_core.ui.create.restored_form import restored_form
-from perfusion_core.ui.event_options import AT_ONCE, QUIET, Updates
+from perfusion_core.ui.event_options import AT_ONCE, EACH_IN_TURN, QUIET, Updates
 from perfusion_core.ui.html import escape, note, notes
 
 if TYPE_CHECKING:
@@ -101,9 +101,8 @@ def listen(room: InfoRoom, create: CreateRoom, rooms: gr.Tabs, studio: Studio, s
             return {create.stage.said: note(str(error), "problem")}
         return {create.stage.said: loaded(form.lost), **open_in_create.restored(create, rooms, form)}
 
-    room.file.upload(read, room.file, [room.shown, room.load, room.path], **QUIET).then(
-        lambda: None, None, room.file, **AT_ONCE
-    )
+    taken = room.file.upload(read, room.file, [room.shown, room.load, room.path], **EACH_IN_TURN)
+    taken.then(lambda: None, None, room.file, **AT_ONCE)
     room.load.click(load, room.path, [create.stage.said, *open_in_create.targets(create, rooms)], **QUIET)
 
 

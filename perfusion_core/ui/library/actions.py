@@ -12,13 +12,13 @@ from perfusion_core.errors import NameTakenError, PerfusionError
 from perfusion_core.files import make_folder
 from perfusion_core.studio.library.import_many import concepts_among, import_many
 from perfusion_core.ui import open_in_create
-from perfusion_core.ui.event_options import QUIET, Updates
+from perfusion_core.ui.event_options import EACH, QUIET, Updates
 from perfusion_core.ui.html import note
 from perfusion_core.ui.library.cards import cards
 from perfusion_core.ui.library.details import details
 from perfusion_core.ui.library.import_summary import import_summary
 from perfusion_core.ui.library.room import LibraryRoom
-from perfusion_core.ui.teach import teach_again
+from perfusion_core.ui.teach import photo_intake, teach_again
 
 if TYPE_CHECKING:
     from perfusion_core.studio.app import Studio
@@ -138,25 +138,28 @@ def listen(
         except PerfusionError as error:
             return {room.said: note(str(error), "problem")}
 
+    # One at a time: an answer that comes late would put the panel back to the concept chosen before.
+    in_turn: dict[str, Any] = {**QUIET, "concurrency_id": "library", "concurrency_limit": 1}
     everything: list[Any] = [room.grid, room.said, room.undo, *panel.outputs()]
-    room.grid.click(choose, None, [room.said, *panel.outputs()], **QUIET)
-    panel.save.click(save, [panel.chosen, panel.name, panel.notes], everything, **QUIET)
-    panel.duplicate.click(duplicate, panel.chosen, everything, **QUIET)
-    panel.delete.click(delete, panel.chosen, [*everything, room.deleted], **QUIET)
-    room.undo.click(undo, room.deleted, everything, **QUIET)
+    room.grid.click(choose, None, [room.said, *panel.outputs()], **in_turn, **EACH)
+    panel.save.click(save, [panel.chosen, panel.name, panel.notes], everything, **in_turn)
+    panel.duplicate.click(duplicate, panel.chosen, everything, **in_turn)
+    panel.delete.click(delete, panel.chosen, [*everything, room.deleted], **in_turn)
+    room.undo.click(undo, room.deleted, everything, **in_turn)
     asked = [*everything, room.import_name, room.refused]
-    room.incoming.upload(lambda paths: take_all(paths, False), room.incoming, asked, **QUIET)
-    room.folder.upload(lambda paths: take_all(paths, True), room.folder, asked, **QUIET)
-    room.import_name.submit(take, [room.refused, room.import_name], asked, **QUIET)
+    room.incoming.upload(lambda paths: take_all(paths, False), room.incoming, asked, **in_turn, **EACH)
+    room.folder.upload(lambda paths: take_all(paths, True), room.folder, asked, **in_turn, **EACH)
+    room.import_name.submit(take, [room.refused, room.import_name], asked, **in_turn)
     panel.use.click(
         lambda name: open_in_create.concept(create, rooms, name),
         panel.chosen,
         open_in_create.targets(create, rooms),
         **QUIET,
     )
-    panel.teach_again.click(again, panel.chosen, [room.said, *teach_again.outputs(teach, rooms)], **QUIET)
-    tab.select(lambda chosen: cards(library, served, chosen), panel.chosen, room.grid, **QUIET)
-    demo.load(lambda: cards(library, served), None, room.grid, **QUIET)
+    photos_too = [room.said, *teach_again.outputs(teach, rooms)]
+    panel.teach_again.click(again, panel.chosen, photos_too, **photo_intake.IN_TURN)
+    tab.select(lambda chosen: cards(library, served, chosen), panel.chosen, room.grid, **in_turn)
+    demo.load(lambda: cards(library, served), None, room.grid, **in_turn)
 
 
 def _exported(studio: Studio, served: Served, name: str, small: bool) -> Path:

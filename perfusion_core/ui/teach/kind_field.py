@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from perfusion_core.ui.choice_list import choice_list
 from perfusion_core.ui.event_options import QUIET, Updates
 from perfusion_core.ui.teach.superclass_check import suggestions, superclass_check
 
@@ -19,7 +20,7 @@ def listen(room: TeachRoom, studio: Studio, demo: gr.Blocks, machine: gr.HTML) -
 
     def suggest(kind: str | None) -> Updates:
         return {
-            room.kind: gr.Dropdown(choices=list(suggestions(studio))),
+            room.kind: choice_list(suggestions(studio)),
             room.check: superclass_check(studio, (kind or "").strip()),
         }
 

@@ -124,7 +124,9 @@ def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
     editor.apply.click(keep, seen, both, **once)
     editor.mirror.click(mirror, seen, both, **once)
     editor.reset.click(reset, seen, both, **once)
-    editor.close.click(lambda: closed(editor), None, outputs(editor), **QUIET)
+    # In turn as well: the answer to a slider that was moved before would open the editor again.
+    in_turn = {**once, **QUIET}
+    editor.close.click(lambda: closed(editor), None, outputs(editor), **in_turn)
 
 
 def _filled(editor: PhotoEditor, table: Table, name: str) -> Updates:

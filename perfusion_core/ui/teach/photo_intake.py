@@ -11,11 +11,11 @@ import gradio as gr
 from perfusion_core.errors import PerfusionError
 from perfusion_core.studio.teaching.example_photos import example_set
 from perfusion_core.studio.teaching.staging import Look, Staged, mirrored, stage, with_masks
-from perfusion_core.ui.event_options import AT_ONCE, QUIET, Updates
+from perfusion_core.ui.event_options import AT_ONCE, EACH, QUIET, Updates
 from perfusion_core.ui.field_values import LONGEST_KIND, bounded
 from perfusion_core.ui.html import note, notes
 from perfusion_core.ui.teach import photo_edits
-from perfusion_core.ui.teach.photo_strip import thumbnails
+from perfusion_core.ui.teach.photo_strip import clicked, thumbnails
 from perfusion_core.ui.teach.superclass_check import superclass_check
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from perfusion_core.ui.served import Served
     from perfusion_core.ui.teach.room import TeachRoom
 
-# One at a time: two would each write the photos as they found them.
+# All that write the photos, one at a time: two would each write them as they found them.
 IN_TURN: dict[str, Any] = {**QUIET, "concurrency_id": "masks", "concurrency_limit": 1}
 
 
@@ -59,7 +59,7 @@ def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
             room.kind: found.superclass,
         }
 
-    def touch(staged: list[Staged], kind: str | None, mask: str, event: gr.EventData) -> Updates:
+    def touch(staged: list[Staged], kind: str | None, mask: str, event: gr.EventData) -> Any:
         """Open a photo in the editor, leave one out, or mirror those that face the other way."""
         if getattr(event, "turn", None):
             try:
@@ -67,10 +67,13 @@ def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
             except PerfusionError as error:
                 return shown(staged, [str(error)])
             return {**shown(turned, []), room.form.flip: False}
-        place = getattr(event, "open", None)
-        if place is None:
-            return shown([one for k, one in enumerate(staged) if str(k) != str(event.pick)], [])
-        return photo_edits.opened(room.editor, studio, staged, int(place), Look.of(kind, mask))
+        opens = getattr(event, "open", None)
+        place = clicked(staged, int(event.pick if opens is None else opens), str(event.photo))
+        if place is None:  # left out by a click before this one
+            return gr.skip()
+        if opens is None:
+            return shown([one for k, one in enumerate(staged) if k != place], [])
+        return photo_edits.opened(room.editor, studio, staged, place, Look.of(kind, mask))
 
     def take_word(event: gr.EventData) -> str:
         """The kind of thing that was probably meant, which a click on it sends."""
@@ -98,17 +101,16 @@ def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
     photos = [room.staged, room.photos, room.said, *photo_edits.outputs(room.editor)]
     masked = [room.staged, room.photos, room.check]
     seen = [room.staged, room.kind, room.form.mask]
-    taken = room.files.upload(take, [room.files, room.staged], photos, **QUIET)
+    taken = room.files.upload(take, [room.files, room.staged], photos, **IN_TURN, **EACH)
     # The drop zone takes the next photos also when these failed in a way that `take` did not see.
     taken.then(lambda: None, None, room.files, **AT_ONCE)
     taken.then(masks, seen, masked, **IN_TURN)
-    room.examples.click(example, None, [*photos, room.name, room.kind], **QUIET).then(
-        masks, seen, masked, **IN_TURN
-    )
-    room.photos.click(touch, seen, [*photos, room.form.flip], **IN_TURN)
+    shown_example = room.examples.click(example, None, [*photos, room.name, room.kind], **IN_TURN, **EACH)
+    shown_example.then(masks, seen, masked, **IN_TURN)
+    room.photos.click(touch, seen, [*photos, room.form.flip], **IN_TURN, **EACH)
     room.kind.input(masks, seen, masked, trigger_mode="always_last", **IN_TURN)
     room.check.click(take_word, None, room.kind, **QUIET).then(masks, seen, masked, **IN_TURN)
-    room.form.mask.input(masks, seen, masked, **IN_TURN)
+    room.form.mask.input(masks, seen, masked, trigger_mode="always_last", **IN_TURN)
 
 
 def refusal(studio: Studio, photo: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,11 +18,11 @@ def thumbnails(staged: list[Staged], served: Served) -> str:
     if not staged:
         return ""
     figures = "".join(
-        f'<figure><button type="button" class="open" data-open="{k}" '
+        f'<figure><button type="button" class="open" data-open="{k}" data-photo="{_key(one)}" '
         f'aria-label="Crop and mask of {escape(one.name)}" title="{escape(one.name)}: crop it, or paint its '
         f'mask"><img src="{escape(served.url(Path(one.thumbnail)))}" alt="{escape(one.name)}"></button>'
         f"{_mark(one)}"
-        f'<button type="button" class="leave" data-pick="{k}" '
+        f'<button type="button" class="leave" data-pick="{k}" data-photo="{_key(one)}" '
         f'aria-label="Leave out {escape(one.name)}" title="Leave this one out">×</button></figure>'
         for k, one in enumerate(staged)
     )
@@ -33,6 +34,21 @@ def thumbnails(staged: list[Staged], served: Served) -> str:
     )
     words += " Click a photo to crop it or paint its mask."
     return f'<div class="photos">{figures}</div>{_turning(staged)}<p class="quiet">{words}</p>'
+
+
+def clicked(staged: list[Staged], place: int, key: str) -> int | None:
+    """Where the photo is now whose button was clicked: a page that shows photos of before may have had it at
+    `place`. None when it is gone.
+    """
+    keys = [_key(one) for one in staged]
+    if 0 <= place < len(keys) and keys[place] == key:
+        return place
+    return keys.index(key) if key in keys else None
+
+
+def _key(one: Staged) -> str:
+    """Tells a photo from the others without naming its file."""
+    return hashlib.blake2b(one.source.encode(errors="surrogatepass"), digest_size=8).hexdigest()
 
 
 def _turning(staged: list[Staged]) -> str:

@@ -9,6 +9,7 @@ import gradio as gr
 
 from perfusion_core.concept_name import MAX_NAME_LENGTH
 from perfusion_core.studio.teaching.example_photos import example_sets
+from perfusion_core.ui.choice_list import choice_list
 from perfusion_core.ui.html import escape
 from perfusion_core.ui.meant_word import SENDING
 from perfusion_core.ui.teach import photo_editor, progress_panel, training_form
@@ -80,13 +81,12 @@ def render(studio: Studio, served: Served) -> TeachRoom:
                         elem_id="teach-name",
                         min_width=120,
                     )
-                    kind = gr.Dropdown(
-                        list(suggestions(studio)),
+                    kind = choice_list(
+                        suggestions(studio),
                         value=None,
                         label="Kind of thing",
                         allow_custom_value=True,
                         elem_id="teach-kind",
-                        interactive=True,
                         min_width=140,
                     )
                 check = gr.HTML("", elem_id="kind-check", js_on_load=SENDING)

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urljoin
 import pytest
 
 from perfusion_core.sampling.png import ImageRecipe, read_recipe
-from tests.ui.running_app import RunningApp, changed, created, enter, image
+from tests.ui.running_app import RunningApp, changed, created, enter, image, set_number
 
 pytestmark = pytest.mark.browser
 
@@ -167,15 +167,13 @@ def test_every_room_fits_a_phone(app: RunningApp, page) -> None:
 def _steps(page, count: int) -> None:
     if not page.locator("#steps").is_visible():
         page.locator("#more .label-wrap").click()
-    page.locator("#steps input[type=number]").fill(str(count))
-    page.locator("#steps input[type=number]").press("Tab")
+    set_number(page, "#steps", count)
 
 
 def _long(page) -> None:
     """A job that is still at work when a slow browser comes to stop it."""
     _steps(page, 100)
-    page.locator("#count input[type=number]").fill("16")
-    page.locator("#count input[type=number]").press("Tab")
+    set_number(page, "#count", 16)
 
 
 def _live_recipe_at_the_photos_end(folder: Path, patience: float = 60.0) -> ImageRecipe:

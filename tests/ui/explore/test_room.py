@@ -8,7 +8,7 @@ import pytest
 
 from perfusion_core.sampling.operating_points import RANGES
 from perfusion_core.studio.library.library import Library
-from tests.ui.running_app import RunningApp, enter
+from tests.ui.running_app import RunningApp, enter, set_number
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -25,8 +25,8 @@ def test_a_clicked_image_of_a_front_becomes_the_concepts_setting_in_create(
 
     app.open(page, "Explore")
     _choose(page, "#explore-name", "biscuit")
-    _set(page, "#explore-points", 2)
-    _set(page, "#explore-seeds", 2)
+    set_number(page, "#explore-points", 2)
+    set_number(page, "#explore-seeds", 2)
     page.click("#explore-go")
     expect(page.locator("#board .shot")).to_have_count(4)
     expect(page.locator("#board .seed")).to_have_text(["Seed 0", "Seed 1"])
@@ -50,7 +50,7 @@ def test_a_clicked_cell_of_a_grid_sets_both_concepts_in_create(app: RunningApp, 
     _choose(page, "#explore-against", "mug")
     expect(page.locator("#explore-seeds")).to_be_hidden()
     expect(page.locator("#explore-prompt textarea")).to_have_value("a photo of a <biscuit> next to a <mug>")
-    _set(page, "#explore-points", 2)
+    set_number(page, "#explore-points", 2)
     page.get_by_role("button", name="Draw the grid").click()
     expect(page.locator("#board .pairs .shot")).to_have_count(4)
     page.locator("#board .pairs .shot >> nth=1").click()  # first row, second column
@@ -58,11 +58,6 @@ def test_a_clicked_cell_of_a_grid_sets_both_concepts_in_create(app: RunningApp, 
     expect(page.locator("#dose-mug input[type=range]")).to_have_value("100")
     kept = {name: Library(app.home).get(name).metadata.bias["local"] for name in ("biscuit", "mug")}
     assert kept == {"biscuit": ENDS.prompt_end, "mug": ENDS.photo_end}
-
-
-def _set(page: Page, slider: str, value: int) -> None:
-    page.locator(f"{slider} input[type=number]").fill(str(value))
-    page.locator(f"{slider} input[type=number]").press("Tab")
 
 
 def _choose(page: Page, dropdown: str, choice: str) -> None:

@@ -56,6 +56,8 @@ def test_a_file_chosen_with_the_button_is_imported_too(app: RunningApp, page, tm
 def test_a_folder_is_imported_in_one_go_with_a_word_for_every_file_that_needs_one(
     app: RunningApp, page, tmp_path: Path
 ) -> None:
+    from playwright.sync_api import expect
+
     library = Library(app.home)
     folder = tmp_path / "results"
     (folder / "images").mkdir(parents=True)
@@ -75,12 +77,14 @@ def test_a_folder_is_imported_in_one_go_with_a_word_for_every_file_that_needs_on
     assert "is here already as <biscuit>" in said
     assert "bad.safetensors” was refused" in said
     assert page.locator("#library-said b").count() == 0
-    assert page.locator("#library-cards .concept").count() == 4
+    expect(page.locator("#library-cards .concept")).to_have_count(4)
     for name in ("aa", "mug-2"):
         library.delete(name)
 
 
 def test_several_dropped_files_are_imported_together(app: RunningApp, page, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
     library = Library(app.home)
     files = []
     for name in ("one", "two"):
@@ -89,16 +93,18 @@ def test_several_dropped_files_are_imported_together(app: RunningApp, page, tmp_
     app.open(page, "Library")
     _drop(page, *files)
     page.wait_for_selector("#library-cards [data-name=two]")
-    assert "2 concepts imported." in page.inner_text("#library-said")
+    expect(page.locator("#library-said")).to_contain_text("2 concepts imported.")
     assert page.locator("#import-name input, #import-name textarea").count() == 0
     for name in ("one", "two"):
         library.delete(name)
 
 
 def test_an_exported_file_is_the_library_s_own_byte_for_byte(app: RunningApp, page) -> None:
+    from playwright.sync_api import expect
+
     app.open(page, "Library")
     page.click("#library-cards [data-name=mug]")
-    page.wait_for_selector("#library-panel")
+    expect(page.locator("#concept-name").get_by_role("textbox")).to_have_value("mug")
     with page.expect_download() as download:
         page.click("#export")
     assert download.value.suggested_filename == "mug.safetensors"

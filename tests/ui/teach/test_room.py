@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from perfusion_core.studio.library.library import Library
 from perfusion_core.studio.teaching.run_folder import RunFolder
-from tests.ui.running_app import ROOT, RunningApp, drag, enter, reopen
+from tests.ui.running_app import ROOT, RunningApp, drag, enter, reopen, set_number
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -33,6 +33,8 @@ def own_app(taught_home: Path, tmp_path: Path):
 
 
 def test_photos_become_a_concept_through_a_stop_a_closing_and_a_kill(own_app: RunningApp, page) -> None:
+    from playwright.sync_api import expect
+
     own_app.open(page, "Teach")
     _ask(page)
     _paint_the_upper_left(page, 1)
@@ -80,8 +82,8 @@ def test_photos_become_a_concept_through_a_stop_a_closing_and_a_kill(own_app: Ru
     page.wait_for_function(
         "document.querySelector('#teach-name input, #teach-name textarea').value === 'rex-2'"
     )
-    assert page.locator("#photos figure").count() == 3
-    assert page.locator("#photos .mark").all_inner_texts() == ["your mask"]
+    expect(page.locator("#photos figure")).to_have_count(3)
+    expect(page.locator("#photos .mark")).to_have_text(["your mask"])
     page.click("#teach-use")
     page.wait_for_selector("#dose-rex input[type=range]")
 
@@ -194,13 +196,7 @@ def _ask(page: Page) -> None:
     page.locator("#teach-kind input").press("Enter")
     page.wait_for_selector("#kind-check .known")
     page.locator("#teach .label-wrap").click()
-    steps = page.locator("#teach-steps input[type=number]")
-    for _ in range(20):  # fields of an accordion take what is typed a moment after they are there
-        steps.fill("20")
-        steps.press("Tab")
-        page.wait_for_timeout(300)
-        if page.locator("#teach-steps input[type=range]").input_value() == "20":
-            break
+    set_number(page, "#teach-steps", 20)
     page.locator("#teach-flip input").uncheck()
 
 
