@@ -5,8 +5,9 @@ weights in half precision and what a forward pass of one example keeps for the b
 with gradient checkpointing, the inputs of the checkpointed blocks and the largest block's own. Neither the
 text encoders nor the autoencoder nor what the allocator loses is in it. Attention counts as fused kernels
 do it: queries, keys, values and outputs are kept, the weights of every pair are not.
+Cosmos's denoiser needs torchvision.
 
-    python -m benchmarks.teach_memory [--family sdxl pixart sana]
+    python -m benchmarks.teach_memory [--family sdxl pixart sana cosmos]
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import torch
 from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 
+from perfusion_core.model.describe import describe
 from perfusion_core.model.families.registry import family_called
 from perfusion_core.model.predict import TextInputs
 
@@ -86,19 +88,20 @@ def measured(name: str) -> tuple[float, float, float]:
     torch.set_default_dtype(torch.bfloat16)
     pipe, family = true_parts(name), family_called(name)
     denoiser: nn.Module = getattr(pipe, family.denoiser).requires_grad_(False)
-    repeated = ("ResnetBlock2D", "BasicTransformerBlock", "SanaTransformerBlock")
+    repeated = ("ResnetBlock2D", "BasicTransformerBlock", "SanaTransformerBlock", "CosmosTransformerBlock")
     blocks = [module for module in denoiser.modules() if type(module).__name__ in repeated]
     kept = Kept(denoiser, blocks)
-    factor = 2 ** (len(pipe.vae.config.block_out_channels) - 1)
-    channels, side = pipe.vae.config.latent_channels, 1024 // factor
-    widths = {"sdxl": (77, 2048), "pixart": (300, 4096), "sana": (300, 2304)}
+    facts = describe(pipe)
+    channels, side = facts.latent_channels, 1024 // facts.vae_factor
+    widths = {"sdxl": (77, 2048), "pixart": (300, 4096), "sana": (300, 2304), "cosmos": (512, 1024)}
     with torch.device("meta"):
         text = TextInputs(
             torch.empty(1, *widths[name]).requires_grad_(),
             torch.empty(1, widths[name][0], dtype=torch.long),
             torch.empty(1, 1280),
         )
-        latents, time = torch.empty(1, channels, side, side), torch.empty(1)
+        size = (1, side, side) if family.frames else (side, side)
+        latents, time = torch.empty(1, channels, *size), torch.empty(1)
     torch.nn.functional.scaled_dot_product_attention = _fused  # for this program alone
     with saved_tensors_hooks(kept.keep, lambda tensor: tensor):
         denoiser(latents, timestep=time, **family.arguments(pipe, text, (1024, 1024)))
@@ -108,7 +111,7 @@ def measured(name: str) -> tuple[float, float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--family", nargs="+", default=["sdxl", "pixart", "sana"])
+    parser.add_argument("--family", nargs="+", default=["sdxl", "pixart", "sana", "cosmos"])
     print("one example of 1024 pixels in bfloat16, computed on the meta device, GiB")
     print("family   weights  kept  kept with checkpointing")
     for name in parser.parse_args().family:

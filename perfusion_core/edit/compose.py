@@ -48,6 +48,17 @@ class EditCoefficients:
     gates: Tensor
     removal: Tensor
 
+    def within(self, present: Tensor | None) -> EditCoefficients:
+        """The same where `present`, nothing elsewhere; None: everywhere. Shape: (B, T).
+
+        The paper's gate is never quite shut. At a token that is padding there is nothing to edit, and an
+        attention that normalises its keys would make a whole superclass of the little that comes through.
+        """
+        if present is None:
+            return self
+        shown = present.to(self.gates.device, torch.bool).unsqueeze(-1)
+        return EditCoefficients(torch.where(shown, self.gates, 0.0), torch.where(shown, self.removal, 0.0))
+
 
 def coefficients(
     encoding: Tensor,

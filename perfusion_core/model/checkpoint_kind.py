@@ -52,6 +52,7 @@ _REFUSED = {
     "cap_embedder.": "Lumina",
     "cond_seq_linear.": "AuraFlow",
     "text_embedding_padding": "HunyuanDiT",
+    "llm_adapter.": "AnimaModular",
 }
 _OTHERS = {
     "clip_txt_mapper.": ("a Stable Cascade model, whose text is read through image embeddings", _WORKS),
@@ -61,6 +62,10 @@ _OTHERS = {
     "controlnet_": ("a ControlNet", _WORKS),
     "t_block.": ("the transformer of PixArt without its text encoder", "Use its diffusers folder."),
     "adaln_single.": ("the transformer of PixArt without its text encoder", "Use its diffusers folder."),
+    "adaln_modulation_cross_attn.": (
+        "the transformer of Cosmos-Predict2 without its text encoder",
+        "Use its diffusers folder.",
+    ),
     "attention_y_norm.": ("the transformer of Sana without its text encoder", "Use its diffusers folder."),
     "down_blocks.": ("one part of a model", "Choose the diffusers folder that it lies in."),
 }

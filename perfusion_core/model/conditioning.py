@@ -88,7 +88,7 @@ class PromptConditioning:
                 returned[name] = tensor.to(dtype)
         halves = ["negative_prompt_embeds", "prompt_embeds"] if guided else ["prompt_embeds"]
         read = [returned[half] for half in halves]
-        self._set_context([negative, positive] if guided else [positive], torch.cat(read), copies)
+        self._set_context([negative, positive] if guided else [positive], read, copies)
         return tuple(returned.values())
 
     def _given(self, prefix: str, prompts: PromptEncoding, copies: int) -> dict[str, torch.Tensor]:
@@ -140,6 +140,8 @@ class PromptConditioning:
             return self._passed_in("negative_", asked)
         count = len(positive.given)
         prompt = asked.get("negative_prompt")
+        if prompt is None:
+            prompt = self._family.negative(self._pipe) or None
         if prompt is None and getattr(self._pipe.config, "force_zeros_for_empty_prompt", False):
             return self._zeros(positive)
         prompts = [prompt or ""] * count if prompt is None or isinstance(prompt, str) else list(prompt)
@@ -171,6 +173,8 @@ class PromptConditioning:
         """Encodings the caller made: nothing is known of the words in them."""
         given = asked[f"{prefix}prompt_embeds"].float()
         mask = asked.get(f"{prefix}prompt_attention_mask")
+        if mask is None and self._family.encoders[0].zeroed:
+            mask = (given != 0).any(dim=-1)
         return self._without_words(given, mask, asked.get(f"{prefix}pooled_prompt_embeds"))
 
     def _zeros(self, positive: PromptEncoding) -> PromptEncoding:
@@ -200,19 +204,20 @@ class PromptConditioning:
                 unscale_lora_layers(encoder, scale)
 
     def _set_context(
-        self, halves: Sequence[PromptEncoding], read: torch.Tensor, images_per_prompt: int
+        self, halves: Sequence[PromptEncoding], read: Sequence[torch.Tensor], images_per_prompt: int
     ) -> None:
         """Set the context of a batch: its halves are the positive rows, or negative and positive ones.
 
-        Shape: read (B, T, D'), what the denoiser will be given.
+        Shape: read, for each half (b, T, D'), what the denoiser will be given.
         """
         if not self._concepts:
             return
-        images = len(read) // len(halves)
+        images = len(read[0])
 
         def rows(tensors: list[torch.Tensor]) -> torch.Tensor:
             return torch.cat(tensors).repeat_interleave(images_per_prompt, dim=0)
 
+        masks = [half.mask for half in halves if half.mask is not None]
         keys = rows([half.superclass_encoding for half in halves]) if self._lock == "global" else None
         with torch.no_grad():
             known = [known_similarities(half, [*self._concepts.values()], self._unworded) for half in halves]
@@ -223,8 +228,10 @@ class PromptConditioning:
                 removal=self._removal,
                 key_encoding=keys,
                 known=rows(known) if self._anchored else None,
-                expected=read,
-                positive=len(read) - images,
+                present=rows(masks) if len(masks) == len(halves) else None,
+                expected=torch.cat(list(read)),
+                positive=images * (len(halves) - 1),
+                negative=read[0] if len(halves) > 1 else None,
             )
         self.injection.set_context(context)
 

@@ -137,19 +137,29 @@ def describe(pipeline: Any, name: str = "") -> BaseDescription:
         family=family,
         prediction_type=family.prediction or str(getattr(scheduler.config, "prediction_type", "epsilon")),
         text_width=widths.pop(),
-        sample_size=_side(config.sample_size),
-        latent_channels=int(vae.config.latent_channels),
+        sample_size=_side(family.sample_size(config)),
+        latent_channels=_channels(vae.config),
         vae_factor=2 ** (len(_blocks(vae.config)) - 1),
         attention_paths=tuple(attentions),
         output_widths={path: linear_of(module.to_k).out_features for path, module in attentions.items()},
         few_steps=few_steps(denoiser, scheduler, (name, _named(pipeline))),
-        patch_size=int(getattr(config, "patch_size", None) or 1),
+        patch_size=_patch(getattr(config, "patch_size", None)),
     )
 
 
 def _blocks(config: Any) -> Any:
     """The autoencoder's stages, each but the first of which halves an image's sides."""
-    return getattr(config, "block_out_channels", None) or config.encoder_block_out_channels
+    names = ("block_out_channels", "encoder_block_out_channels", "dim_mult")  # the last is Wan's
+    return next(found for name in names if (found := getattr(config, name, None)))
+
+
+def _channels(config: Any) -> int:
+    return int(getattr(config, "latent_channels", None) or config.z_dim)
+
+
+def _patch(size: Any) -> int:
+    """One side of a patch, which may be given along frames, height and width."""
+    return int((size[-1] if isinstance(size, (list, tuple)) else size) or 1)
 
 
 def _named(pipeline: Any) -> str:

@@ -87,13 +87,16 @@ class Injection:
         removal: Removal,
         key_encoding: torch.Tensor | None = None,
         known: torch.Tensor | None = None,
+        present: torch.Tensor | None = None,
         expected: torch.Tensor | None = None,
         positive: int = 0,
+        negative: torch.Tensor | None = None,
     ) -> EditContext:
         """The context of a batch. Gradients flow from it to `encoding`.
 
         Shape: encoding (B, T, D) float32, bias (n,) or (B, n), temperature (n,), key_encoding (B, T, D),
-        known (B, T, n): see `edit.compose.coefficients`; expected (B, T, D) and positive: see `EditContext`.
+        known (B, T, n): see `edit.compose.coefficients`; present (B, T): 1 where a token is no padding, None
+        for all; expected (B, T, D), positive and negative: see `EditContext`.
         """
         device = encoding.device
         found = coefficients(
@@ -106,7 +109,7 @@ class Injection:
             [concept.name for concept in self.concepts],
             None if known is None else known.to(device),
         )
-        return EditContext(found, key_encoding, expected, positive)
+        return EditContext(found.within(present), key_encoding, expected, positive, negative)
 
     def eject(self) -> None:
         """Put back what was found; harmless when done twice."""

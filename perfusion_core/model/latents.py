@@ -13,20 +13,34 @@ def latents_of(vae: Any, pixels: Tensor) -> Tensor:
 
     The mean of the encoder's distribution: its spread is far below what one sees.
     """
+    frames = _takes_frames(vae)
+    pixels = pixels.unsqueeze(2) if frames else pixels
     encoded = vae.encode(pixels.to(vae.device, vae.dtype))
     if hasattr(encoded, "latent_dist"):
         found = encoded.latent_dist.mode()
     else:  # autoencoders without a distribution: a tiny one, a deep-compression one
         found = encoded.latents if hasattr(encoded, "latents") else encoded.latent
-    mean, spread, shift = _statistics(vae, found.float())
-    return (found.float() - mean - shift) * (vae.config.scaling_factor / spread)
+    found = (found.squeeze(2) if frames else found).float()
+    mean, spread, shift = _statistics(vae, found)
+    return (found - mean - shift) * (_scale(vae) / spread)
 
 
 def pixels_of(vae: Any, latents: Tensor) -> Tensor:
     """The reverse: images, about -1..1, in float32. Shape: (B, C, h, w) -> (B, 3, H, W)."""
     mean, spread, shift = _statistics(vae, latents)
-    scaled = latents.to(vae.dtype) * spread / vae.config.scaling_factor + mean + shift
-    return vae.decode(scaled.to(vae.dtype), return_dict=False)[0].float()
+    scaled = (latents.to(vae.dtype) * spread / _scale(vae) + mean + shift).to(vae.dtype)
+    if _takes_frames(vae):
+        return vae.decode(scaled.unsqueeze(2), return_dict=False)[0].squeeze(2).float()
+    return vae.decode(scaled, return_dict=False)[0].float()
+
+
+def _takes_frames(vae: Any) -> bool:
+    """Whether it is one of videos (B, C, F, H, W), in which an image is one frame: it joins frames then."""
+    return getattr(vae.config, "temperal_downsample", None) is not None  # spelled so by diffusers
+
+
+def _scale(vae: Any) -> float:
+    return float(getattr(vae.config, "scaling_factor", None) or 1.0)
 
 
 def _statistics(vae: Any, like: Tensor) -> tuple[Any, Any, float]:

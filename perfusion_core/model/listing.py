@@ -12,7 +12,7 @@ from typing import Any
 
 from perfusion_core.errors import BaseModelError
 from perfusion_core.model.checkpoint_kind import checkpoint_kind
-from perfusion_core.model.families.registry import family_of_index
+from perfusion_core.model.families.registry import family_of_index, require_packages
 from perfusion_core.printable import printable
 
 POCKET = "pocket"
@@ -117,7 +117,7 @@ def require_supported(folder: Path, name: str) -> dict[str, Any]:
     Raises BaseModelError unless it is of a pipeline we can edit, without code of its own.
     """
     index = _read_index(folder, name)
-    family_of_index(index, name)
+    require_packages(family_of_index(index, name), name)
     for part, source in index.items():
         if (
             isinstance(source, list)

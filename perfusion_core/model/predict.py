@@ -22,5 +22,9 @@ def predict(base: Base, noisy: Tensor, times: Tensor, text: TextInputs) -> Tenso
     denoiser, factor = base.denoiser, base.description.vae_factor
     size = (noisy.shape[-2] * factor, noisy.shape[-1] * factor)
     told = base.family.arguments(base.pipeline, text, size)
-    found = denoiser(noisy.to(denoiser.dtype), timestep=times, **told).sample
+    given = noisy.to(denoiser.dtype)
+    if base.family.frames:
+        found = denoiser(given.unsqueeze(2), timestep=times, **told).sample.squeeze(2)
+    else:
+        found = denoiser(given, timestep=times, **told).sample
     return found[:, : noisy.shape[1]]  # what follows is a learned variance, which no pipeline uses

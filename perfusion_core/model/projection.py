@@ -43,7 +43,9 @@ class EditContext:
     `coefficients` cover every row of the batch as the denoiser sees it (negative rows first where guidance
     doubles it). `key_encoding` (B, T, D) is set under the global lock: all keys come from it, unedited.
     `expected` (B, T, D') is the text that the denoiser has to be given, of which the rows from `positive` on
-    are the prompts' own; None leaves that unchecked. `owners` (B,) says which concept alone edits each row,
+    are the prompts' own; None leaves that unchecked. `negative` is the very tensor of the rows before, where
+    the denoiser may be given them alone: it tells them from the others where both say the same. `prompts`:
+    whether the prompts' own rows are among them. `owners` (B,) says which concept alone edits each row,
     and the coefficients are then (B, T, 1); None: all concepts edit every row.
     """
 
@@ -51,27 +53,33 @@ class EditContext:
     key_encoding: torch.Tensor | None = None
     expected: torch.Tensor | None = None
     positive: int = 0
+    negative: torch.Tensor | None = None
     owners: torch.Tensor | None = None
+    prompts: bool = True
 
     @property
     def rows(self) -> int:
         return self.coefficients.gates.shape[0]
 
     def part(self, encoding: torch.Tensor) -> EditContext:
-        """The context of the rows in `encoding`: all, or the positive ones where guidance was dropped.
+        """The context of the rows in `encoding`: all, or the positive or the negative ones where the denoiser
+        is given them in turn or guidance was dropped.
 
         Raises PerfusionError for any other text. Shape: encoding (b, T, D').
         """
         if self.expected is None or _holds(self.expected, encoding):
             return self
-        rows = slice(self.positive, None)
-        if self.positive and _holds(self.expected[rows], encoding):
-            found = EditCoefficients(self.coefficients.gates[rows], self.coefficients.removal[rows])
-            return EditContext(
-                found,
-                None if self.key_encoding is None else self.key_encoding[rows],
-                owners=None if self.owners is None else self.owners[rows],
-            )
+        halves = [slice(self.positive, None), slice(0, self.positive)]
+        if encoding is self.negative:
+            halves.reverse()
+        for rows in halves if self.positive else ():
+            if _holds(self.expected[rows], encoding):
+                return EditContext(
+                    EditCoefficients(self.coefficients.gates[rows], self.coefficients.removal[rows]),
+                    None if self.key_encoding is None else self.key_encoding[rows],
+                    owners=None if self.owners is None else self.owners[rows],
+                    prompts=rows.start > 0,
+                )
         raise PerfusionError(
             "The denoiser was given a text that is not the text the concepts were set up for: another "
             "pipeline shares it, a callback changed the prompt, or it is run a third time (perturbed "
@@ -99,7 +107,7 @@ class EditState:
     guarded: bool = False
     reads_changed: bool = False
     _entered: EditContext | None = None
-    _seen: tuple[torch.Tensor, int, EditContext, EditContext] | None = None
+    _seen: tuple[_Seen, ...] = ()
 
     def enter(self, given: torch.Tensor) -> None:
         """Find the context for a call of the denoiser with this text. Shape: given (b, T, D')."""
@@ -110,7 +118,10 @@ class EditState:
         return self._entered if self.reads_changed else self._found(encoding)
 
     def _found(self, encoding: torch.Tensor) -> EditContext | None:
-        """The context for a text, which is compared once as long as the tensor is the same."""
+        """The context for a text, which is compared once as long as the tensor is the same.
+
+        The last two are kept: a denoiser may be given prompts and negative prompts in turn.
+        """
         context, version = self.context, _version(encoding)
         if context is None:
             if self.guarded:
@@ -119,16 +130,27 @@ class EditState:
                     f"pipeline that shares it. {_OWN_BLOCK}"
                 )
             return None
-        seen = self._seen
-        if seen is not None and seen[0] is encoding and version == seen[1] and seen[2] is context:
-            return seen[3]
+        for seen in self._seen:
+            if seen.encoding is encoding and seen.version == version and seen.context is context:
+                return seen.found
         found = context.part(encoding)
-        self._seen = None if version is None else (encoding, version, context, found)
+        others = tuple(seen for seen in self._seen if seen.encoding is not encoding)[-1:]
+        self._seen = () if version is None else (*others, _Seen(encoding, version, context, found))
         return found
 
     def forget(self) -> None:
-        """Drop the reference to the tensor that was compared last."""
-        self._seen = self._entered = None
+        """Drop the references to the tensors that were compared last."""
+        self._seen, self._entered = (), None
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A text that was compared, and the context that was found for it."""
+
+    encoding: torch.Tensor
+    version: int
+    context: EditContext
+    found: EditContext
 
 
 @dataclass(frozen=True)
@@ -147,8 +169,8 @@ class EditedProjection(nn.Module):
 
     The edit depends on prompt and gates only, never on the latent or the timestep, so without gradients the
     output is kept and given back when the very same input comes again, as it does at each denoising step,
-    unless the weights or the LoRA layers in force have changed. `called` says whether it was called since
-    the context was set.
+    unless the weights or the LoRA layers in force have changed. The last two are kept, for prompts and
+    negative prompts that come in turn. `called` says whether it was called since the context was set.
     """
 
     def __init__(self, base: nn.Module, path: str, role: Role, state: EditState) -> None:
@@ -158,7 +180,7 @@ class EditedProjection(nn.Module):
         self.role: Role = role
         self.called = False
         self._state = state
-        self._kept: _Kept | None = None
+        self._kept: tuple[_Kept, ...] = ()
         self.train(base.training)
 
     @property
@@ -174,9 +196,13 @@ class EditedProjection(nn.Module):
         """The context of the current batch; None while the edit is off."""
         return self._state.context
 
+    def context_of(self, encoding: torch.Tensor) -> EditContext | None:
+        """The context for what it is given: the current one, or its part. Shape: encoding (b, T, D)."""
+        return self._state.context_of(encoding)
+
     def forget(self) -> None:
-        """Drop the cached output."""
-        self._kept = None
+        """Drop the cached outputs."""
+        self._kept = ()
         self.called = False
 
     @torch.compiler.disable
@@ -189,18 +215,16 @@ class EditedProjection(nn.Module):
         # Tensors made in inference mode have no version, so a change in place could not be seen.
         version = None if torch.is_grad_enabled() else _version(encoding)
         if version is None:
-            self._kept = None
+            self._kept = ()
             return self._edited(encoding, context)
-        weights, kept = _weights_of(self.base), self._kept
-        if (
-            kept is not None
-            and kept.encoding is encoding
-            and kept.context is context
-            and (kept.version, kept.weights) == (version, weights)
-        ):
-            return kept.output
+        weights = _weights_of(self.base)
+        for kept in self._kept:
+            same = kept.encoding is encoding and kept.context is context
+            if same and (kept.version, kept.weights) == (version, weights):
+                return kept.output
         output = self._edited(encoding, context)
-        self._kept = _Kept(encoding, version, context, weights, output)
+        others = tuple(kept for kept in self._kept if kept.encoding is not encoding)[-1:]
+        self._kept = (*others, _Kept(encoding, version, context, weights, output))
         return output
 
     def _edited(self, encoding: torch.Tensor, context: EditContext) -> torch.Tensor:

@@ -157,6 +157,8 @@ class TextEncoder:
             )
         if tokens[0].skipped:
             states = states[:, tokens[0].kept]
+        if self.facts.zeroed:
+            states = _without_padding(states, tokens)
         return states.float(), None if pooled is None else pooled.float()
 
     def _forward(
@@ -182,6 +184,13 @@ class TextEncoder:
             return None
         lengths = torch.tensor([[t.length] for t in tokens], device=self.module.device)
         return (torch.arange(len(tokens[0].ids), device=lengths.device)[None] < lengths).long()
+
+
+def _without_padding(states: torch.Tensor, tokens: Sequence[PromptTokens]) -> torch.Tensor:
+    """`states`, zero where padding is. Shape: (B, T, E)."""
+    lengths = torch.tensor([[t.length - t.skipped] for t in tokens], device=states.device)
+    present = torch.arange(states.shape[1], device=states.device)[None] < lengths
+    return torch.where(present[..., None], states, 0.0)
 
 
 def _only_at(

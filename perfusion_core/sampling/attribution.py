@@ -79,24 +79,32 @@ class _Watcher:
         key = attention.to_k
         if words is None or not isinstance(key, EditedProjection) or key.context is None:
             return
+        context = key.context_of(words)
+        if context is None or not context.prompts:  # negative prompts, given to the denoiser alone
+            return
         # The last row is the prompt's own.
-        queries = _normed(attention, "norm_q", attention.to_q(pixels[-1:]))
-        keys = _normed(attention, "norm_k", key(words)[-1:])
-        queries, keys = (attention.head_to_batch_dim(each) for each in (queries, keys))
+        queries = _heads(attention, "norm_q", attention.to_q(pixels[-1:]))
+        keys = _heads(attention, "norm_k", key(words)[-1:])
         scores = queries.float() @ keys.float().transpose(1, 2) * attention.scale
         masked = named.get("attention_mask")  # a bias on padded tokens: (B, 1, T)
         if masked is not None:
             scores = scores + masked[-1:].float()
         weights = scores.softmax(dim=-1)  # (heads, P, T)
-        gates = key.context.coefficients.gates[-1].float().to(weights.device)  # (T, n)
+        gates = context.coefficients.gates[-1].float().to(weights.device)  # (T, n)
         acted = (weights.mean(dim=0) @ gates).T  # (n, P)
         maps = acted.reshape(1, acted.shape[0], *self._grid)
         self.total += functional.interpolate(maps, size=self.size, mode="bilinear")[0].cpu()
 
 
-def _normed(attention: Any, name: str, projected: torch.Tensor) -> torch.Tensor:
+def _heads(attention: Any, name: str, projected: torch.Tensor) -> torch.Tensor:
+    """Queries or keys by heads, normalised as the attention does it. Shape: (1, S, O) -> (h, S, O / h)."""
     norm = getattr(attention, name, None)
-    return projected if norm is None else norm(projected)
+    by_heads = attention.head_to_batch_dim(projected)
+    if norm is None:
+        return by_heads
+    if norm.weight.shape[-1] == by_heads.shape[-1]:  # each head on its own, else across all of them
+        return norm(by_heads)
+    return attention.head_to_batch_dim(norm(projected))
 
 
 def _around(denoiser: torch.nn.Module, paths: Iterable[str]) -> list[torch.nn.Module]:

@@ -57,7 +57,8 @@ def _try_out(base: Base, images: int, width: int, height: int, guided: bool) -> 
     noise = torch.Generator().manual_seed(images)
     size = (height // facts.vae_factor, width // facts.vae_factor)
     latents = torch.randn((images, facts.latent_channels, *size), generator=noise).to(base.dtype)
-    text = base.prompts.encode(["a photo", ""] if guided else ["a photo"], {}, allow_empty=True)
+    in_one = guided and not base.family.guided_apart
+    text = base.prompts.encode(["a photo", ""] if in_one else ["a photo"], {}, allow_empty=True)
 
     def predict_rows(rows: torch.Tensor) -> torch.Tensor:
         def of(tensor: torch.Tensor | None) -> torch.Tensor | None:

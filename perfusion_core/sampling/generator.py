@@ -249,8 +249,16 @@ def _decode(base: Base, latents: torch.Tensor) -> Image.Image:
             "The image came out as not-a-number. Lower the guidance, or load the base model in float32 "
             "(--dtype float32)."
         )
-    processor: Any = base.pipeline.image_processor
-    return processor.postprocess(pixels_of(base.vae, latents), output_type="pil")[0]
+    pipe = base.pipeline
+    processor: Any = getattr(pipe, "image_processor", None) or pipe.video_processor
+    image = processor.postprocess(pixels_of(base.vae, latents), output_type="pil")[0]
+    finished = base.family.finished(pipe, image)
+    if finished is None:
+        raise PerfusionError(
+            f"The guardrail that comes with {base.family.title} withholds this image. Change the prompt or "
+            "the seed."
+        )
+    return finished
 
 
 def _note_truncation(encoding: Any, said: list[str]) -> None:

@@ -97,7 +97,7 @@ def _pass(steps: Sequence[PendingStep], parts: Sequence[Batch | None], injection
         (number, step, part) for number, (step, part) in enumerate(zip(steps, parts, strict=True)) if part
     ]
     texts = [_rows(step.text, part) for _, step, part in taking]  # (b, T, D') each
-    found = [_coefficients(step, text.encoding) for (_, step, _), text in zip(taking, texts, strict=True)]
+    found = [_coefficients(step, text) for (_, step, _), text in zip(taking, texts, strict=True)]
     sizes = [len(text.encoding) for text in texts]
     owners = torch.tensor([number for number, _, _ in taking]).repeat_interleave(torch.tensor(sizes))
     context = EditCoefficients(
@@ -142,10 +142,10 @@ def _together(texts: Sequence[TextInputs], dtype: torch.dtype) -> TextInputs:
     return TextInputs(encoding, of([text.mask for text in texts]), of([text.pooled for text in texts]))
 
 
-def _coefficients(step: PendingStep, given: Tensor) -> EditCoefficients:
-    """The gate and removal of the step's own concept. Shape: given (b, T, D') -> two of (b, T, 1)."""
+def _coefficients(step: PendingStep, text: TextInputs) -> EditCoefficients:
+    """The gate and removal of the step's own concept. Shape: of (b, T, D') -> two of (b, T, 1)."""
     recipe = step.recipe
-    rows = as_read(step.base.denoiser, step.base.family.reader, given)
+    rows = as_read(step.base.denoiser, step.base.family.reader, text.encoding)
     return coefficients(
         rows,
         step.learned.target_input[None].to(rows.device, torch.float32),
@@ -154,7 +154,7 @@ def _coefficients(step: PendingStep, given: Tensor) -> EditCoefficients:
         torch.tensor([recipe.temperature], device=rows.device),
         recipe.removal,
         [step.learned.name],
-    )
+    ).within(text.mask)
 
 
 def optimizer_for(learned: Learned, recipe: Recipe) -> torch.optim.Adam:

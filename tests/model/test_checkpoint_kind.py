@@ -68,6 +68,14 @@ def without(kind: str, *starts: str) -> dict[str, tuple[int, ...]]:
         ({"1.to_k_ip.weight": (1,)}, "an IP-Adapter"),
         ({"control_model.time_embed.0.weight": (1,)}, "ControlNet"),
         ({"t_block.1.weight": (1,)}, "PixArt without its text encoder.*diffusers folder"),
+        (
+            {"net.blocks.0.adaln_modulation_cross_attn.1.weight": (1,)},
+            "Cosmos-Predict2 without.*diffusers folder",
+        ),
+        (
+            {"net.llm_adapter.norm.weight": (1,), "net.blocks.0.adaln_modulation_cross_attn.1.weight": (1,)},
+            "an Anima model.*two places",
+        ),
         ({"down_blocks.0.resnets.0.conv1.weight": (1,)}, "one part of a model"),
         ({"something": (1,)}, "no checkpoint of a kind that is supported"),
         ({**FILES["sd1"], UNET + "input_blocks.0.0.weight": (320, 9, 3, 3)}, "inpainting"),

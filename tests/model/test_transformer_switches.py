@@ -18,7 +18,7 @@ from tests.tiny_families import plain_options, tiny_family
 
 PLAIN, TAUGHT = "a photo of a dog on the beach", "a photo of a <biscuit> on the beach"
 SHUT = {"biases": {"biscuit": 50.0}}
-KINDS = ("pixart-sigma", "sana")
+KINDS = ("pixart-sigma", "sana", "cosmos")
 
 
 def _lora(pipe: Any) -> None:
@@ -51,7 +51,7 @@ def base(request: pytest.FixtureRequest) -> Base:
 def draw(base: Base, prompt: Any = TAUGHT, pipe: Any = None, **settings: Any) -> np.ndarray[Any, Any]:
     generator = torch.Generator().manual_seed(0)
     options = {**plain_options(base.id), "generator": generator, **settings}
-    return (pipe or base.pipeline)(prompt, **options).images
+    return np.asarray((pipe or base.pipeline)(prompt, **options).images)
 
 
 def edited(base: Base, pipe: Any = None, **settings: Any) -> Any:
@@ -83,6 +83,9 @@ def test_with_a_switch_on_the_concept_acts_and_with_its_gates_shut_it_does_not(b
 def test_fused_projections_are_refused_or_were_never_fused(base: Base) -> None:
     with edited(base):
         usual = draw(base)
+    if base.id == "cosmos":
+        assert not hasattr(base.denoiser, "fuse_qkv_projections")
+        return
     base.denoiser.fuse_qkv_projections()
     if base.id == "pixart-sigma":
         with pytest.raises(PerfusionError, match="unfuse_qkv_projections"), edited(base):
@@ -90,6 +93,27 @@ def test_fused_projections_are_refused_or_were_never_fused(base: Base) -> None:
         base.denoiser.unfuse_qkv_projections()
     with edited(base):  # Sana's denoiser takes the call and fuses nothing
         np.testing.assert_allclose(draw(base), usual, atol=1e-5)
+
+
+class _Past:
+    """Reads the text past the projections of its attention."""
+
+    def __init__(self, own: Any) -> None:
+        self.own = own
+
+    def __call__(self, attn: Any, hidden_states: torch.Tensor, **told: Any) -> torch.Tensor:
+        edited, attn.to_v = attn.to_v, attn.to_v.base if hasattr(attn.to_v, "base") else attn.to_v
+        try:
+            return self.own(attn, hidden_states, **told)
+        finally:
+            attn.to_v = edited
+
+
+def test_a_processor_that_passes_a_projection_by_is_warned_of(base: Base) -> None:
+    attention = base.denoiser.get_submodule(base.description.attention_paths[1])
+    attention.processor = _Past(attention.processor)
+    with edited(base), pytest.warns(UserWarning, match=r"1 of \d+ edited projections were not used"):
+        draw(base)
 
 
 def test_a_second_pipeline_on_the_same_denoiser_is_refused(base: Base) -> None:

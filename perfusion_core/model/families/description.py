@@ -19,7 +19,8 @@ class Encoder:
     part, tokenizer: the pipeline's attributes. table: path of the token embedding in the encoder, where it is
     not what `get_input_embeddings` returns. states: the last hidden states or those before the last layer
     (without the final norm). pooled: its pooled output goes to the denoiser too. masked: it is told which
-    tokens are padding. whole: a word's tokens depend on the space before it, so that a prompt is tokenised
+    tokens are padding. zeroed: the pipeline sets its states of padding to zero, and the denoiser reads those
+    unmasked. whole: a word's tokens depend on the space before it, so that a prompt is tokenised
     in one piece. lowercase: the pipeline makes a prompt lower case and strips it. large: more than a thousand
     million weights, read from disk in half precision and computed in bfloat16 except on a CPU.
     length_argument, instruction_argument: the pipeline's arguments for the number of tokens and for a text
@@ -32,6 +33,7 @@ class Encoder:
     states: States = "last"
     pooled: bool = False
     masked: bool = False
+    zeroed: bool = False
     whole: bool = False
     lowercase: bool = False
     large: bool = False
@@ -59,8 +61,16 @@ def _no_options(_steps: int) -> dict[str, Any]:
     return {}
 
 
-def _no_problem(_pipeline: Any) -> str:
+def _nothing(_pipeline: Any) -> str:
     return ""
+
+
+def _as_configured(config: Any) -> Any:
+    return config.sample_size
+
+
+def _unchanged(_pipeline: Any, image: Any) -> Any:
+    return image
 
 
 def _thousand(_pipeline: Any) -> float:
@@ -96,6 +106,14 @@ class Family:
     arguments           what the denoiser is told beside noisy latents and time
     options             what the pipeline is told for images of so many steps, beside what all are told
     loading             what diffusers is told when it loads one, such as parts to leave out
+    frames              whether its denoiser takes videos, of which an image is one frame
+    guided_apart        whether the pipeline calls the denoiser for prompts and negative prompts in turn, not
+                        for both in one batch
+    negative            what the pipeline takes for no negative prompt
+    sample_size         latent pixels on a side of the image it was made for, of the denoiser's configuration
+    finished            what the pipeline does to a finished image, as its licence wants it; None where it
+                        withholds the image
+    packages            packages beyond the project's own without which diffusers cannot load one
     half                the half precision that its numbers fit into
     full_decoder        whether its autoencoder stays in float32 where float16 was chosen, because that
                         overflows: never, always, or where its configuration says so (`force_upcast`)
@@ -124,9 +142,15 @@ class Family:
     arguments: Arguments = _text_only
     options: Callable[[int], dict[str, Any]] = _no_options
     loading: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    frames: bool = False
+    guided_apart: bool = False
+    negative: Callable[[Any], str] = _nothing
+    sample_size: Callable[[Any], Any] = _as_configured
+    finished: Callable[[Any, Any], Any] = _unchanged
+    packages: tuple[str, ...] = ()
     half: Literal["float16", "bfloat16"] = "float16"
     full_decoder: Literal["never", "configured", "always"] = "never"
-    problem: Callable[[Any], str] = _no_problem
+    problem: Callable[[Any], str] = _nothing
     sampling: tuple[str, int, float] = ("dpm++", 25, 7.5)
     small_sampling: tuple[str, int, float] | None = None
     schedulers: Mapping[str, Scheduler] | None = None

@@ -61,6 +61,13 @@ REFUSALS = (
         _STANDS_IN,
     ),
     Refusal(
+        ("AnimaModular",),
+        "an Anima model",
+        "a part of its own reads a prompt as another model's states and as T5's tokens, so that a word has "
+        "two places",
+        "Use Cosmos-Predict2, whose denoiser it has, or SDXL.",
+    ),
+    Refusal(
         (
             "AnimateDiff",
             "Allegro",

@@ -6,9 +6,11 @@ Importing this needs neither torch nor diffusers.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from perfusion_core.errors import BaseModelError
+from perfusion_core.model.families.cosmos import COSMOS
 from perfusion_core.model.families.description import Family
 from perfusion_core.model.families.pixart import PIXART
 from perfusion_core.model.families.refused import refusal_of
@@ -16,7 +18,7 @@ from perfusion_core.model.families.sana import SANA, SANA_SPRINT
 from perfusion_core.model.families.sdxl import SDXL
 from perfusion_core.model.families.stable_diffusion import STABLE_DIFFUSION
 
-FAMILIES: tuple[Family, ...] = (STABLE_DIFFUSION, SDXL, PIXART, SANA, SANA_SPRINT)
+FAMILIES: tuple[Family, ...] = (STABLE_DIFFUSION, SDXL, PIXART, SANA, SANA_SPRINT, COSMOS)
 SUPPORTED = "Use " + ", ".join(family.title for family in FAMILIES) + "."
 _ENCODER_PARTS = ("text_encoder", "text_encoder_2", "text_encoder_3")
 
@@ -51,6 +53,16 @@ def family_of_index(index: Mapping[str, Any], name: str) -> Family:
     if absent and any(part in index for part in _ENCODER_PARTS):
         raise BaseModelError(_lacking(name, family, absent[0]))
     return family
+
+
+def require_packages(family: Family, name: str) -> None:
+    """Raises BaseModelError where diffusers would look in vain for what it needs to load the model `name`."""
+    absent = [package for package in family.packages if find_spec(package) is None]
+    if absent:
+        raise BaseModelError(
+            f"{name}: {family.title} is loaded with the Python package {absent[0]}, which is not installed. "
+            f"Install it (pip install {' '.join(absent)}), or use SDXL, PixArt-Σ or Sana."
+        )
 
 
 def family_of(pipeline: Any, name: str = "") -> Family:

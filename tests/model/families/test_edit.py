@@ -21,7 +21,7 @@ BIAS, TEMPERATURE = 0.5, 0.3
 
 def draw(pipe: Any, kind: str, prompt: Any, seed: int = 0, **options: Any) -> Any:
     generator = torch.Generator().manual_seed(seed)
-    return pipe(prompt, generator=generator, **{**plain_options(kind), **options}).images
+    return np.asarray(pipe(prompt, generator=generator, **{**plain_options(kind), **options}).images)
 
 
 @pytest.fixture(params=KINDS)
@@ -54,20 +54,21 @@ def by_hand(kind: str, concept: Any, inverse: torch.Tensor, lock: str) -> Any:
     if kind == "sdxl":  # the pooled text is the superclass prompt's
         told = dict(zip(("pooled_prompt_embeds", "negative_pooled_prompt_embeds"),
                         pipe.encode_prompt(plain)[2:], strict=True))  # fmt: skip
-    superclass_inputs: dict[str, torch.Tensor] = {}
-    for path, layer in layers.items():  # what the keys read of the superclass prompt
-        layer.to_k.register_forward_pre_hook(lambda _m, e, path=path: superclass_inputs.update({path: e[0]}))
+    superclass_inputs: dict[str, list[torch.Tensor]] = {path: [] for path in layers}
+    for path, layer in layers.items():  # what the keys read of the superclass prompt, call by call
+        layer.to_k.register_forward_pre_hook(lambda _m, e, path=path: superclass_inputs[path].append(e[0]))
     draw(pipe, kind, plain)
     for number, embedding in enumerate(concept.embeddings.values()):
         encoder = pipe.text_encoder if number == 0 else pipe.text_encoder_2
         tokenizer = pipe.tokenizer if number == 0 else pipe.tokenizer_2
-        table = encoder.encoder.embed_tokens if "pixart" in kind else encoder.get_input_embeddings()
+        t5 = encoder.config.model_type == "t5"
+        table = encoder.encoder.embed_tokens if t5 else encoder.get_input_embeddings()
         (row,) = tokenizer(" teapot", add_special_tokens=False).input_ids
         table.weight.data[row] = embedding / float(getattr(table, "scalar_embed_scale", 1.0))
     i_star = concept.target_input
     probe = inverse @ i_star / (i_star @ inverse @ i_star)
     for path, layer in layers.items():
-        keys_read = superclass_inputs[path].clone()
+        keys_read = [read.clone() for read in superclass_inputs[path]]
         for name in ("to_k", "to_v"):
             linear = getattr(layer, name)
             o_star = concept.values[path] if name == "to_v" else linear.weight @ concept.superclass_encoding
@@ -75,9 +76,11 @@ def by_hand(kind: str, concept: Any, inverse: torch.Tensor, lock: str) -> Any:
             def edited(e: Any, name: str = name, m: Any = linear.forward, w: Any = linear.weight,
                        o: Any = o_star, keys: Any = keys_read) -> Any:  # fmt: skip
                 if lock == "global" and name == "to_k":
-                    return m(keys)
+                    return m(keys.pop(0))
                 similarity = e @ probe
                 gate = torch.sigmoid((similarity - BIAS) / TEMPERATURE)
+                if kind == "cosmos":  # nothing to edit in padding, which is zero
+                    gate = gate * (e != 0).any(dim=-1)
                 return m(e) + gate[..., None] * o - similarity[..., None] * (w @ i_star)
 
             linear.forward = edited

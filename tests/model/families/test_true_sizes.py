@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import PixArtTransformer2DModel, SanaTransformer2DModel, UNet2DConditionModel
+from diffusers import (
+    CosmosTransformer3DModel,
+    FlowMatchEulerDiscreteScheduler,
+    PixArtTransformer2DModel,
+    SanaTransformer2DModel,
+    UNet2DConditionModel,
+)
 
 from perfusion_core.concept import Concept, ConceptMetadata, concept_bytes, concept_from_bytes
 from perfusion_core.model.describe import cross_attentions, describe
@@ -38,6 +44,11 @@ PIXART_SIGMA: dict[str, Any] = {
     "patch_size": 2,
     "use_additional_conditions": False,
 }
+COSMOS_2B: dict[str, Any] = {
+    "num_attention_heads": 16,
+    "rope_scale": (1.0, 4.0, 4.0),
+    "extra_pos_embed_type": None,  # the rest is the default
+}
 BLOCKS = (128, 256, 512, 512)
 SCHEDULER = SimpleNamespace(config=SimpleNamespace(prediction_type="epsilon"))
 
@@ -54,6 +65,11 @@ def true_parts(kind: str) -> Any:
             return parts(4, BLOCKS, text_encoder_2=object(), unet=UNet2DConditionModel(**SDXL))
         if kind == "pixart":
             return parts(4, BLOCKS, transformer=PixArtTransformer2DModel(**PIXART_SIGMA))
+        if kind == "cosmos":
+            found = parts(16, BLOCKS, transformer=CosmosTransformer3DModel(**COSMOS_2B))
+            found.vae = SimpleNamespace(config=SimpleNamespace(z_dim=16, dim_mult=(1, 2, 4, 4)))
+            found.scheduler = FlowMatchEulerDiscreteScheduler()
+            return found
         return parts(32, (1,) * 6, transformer=SanaTransformer2DModel())  # the defaults are Sana 1.6B's
 
 
@@ -63,6 +79,7 @@ TRUE = {
     "sdxl": (70, 2048, (768, 1280), 83_200, 1024, 366_500, 184_500),
     "pixart": (28, 1152, (4096,), 32_256, 1024, 158_000, 80_500),
     "sana": (20, 2240, (2304,), 44_800, 1024, 209_500, 105_500),
+    "cosmos": (28, 1024, (1024,), 57_344, 1024, 245_000, 124_000),
 }
 
 
