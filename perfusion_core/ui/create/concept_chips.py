@@ -51,10 +51,8 @@ def _chip(entry: LibraryEntry, served: Served, there: bool, foreign: str) -> str
 
 
 def first_prompt(names: list[str]) -> str:
-    """The prompt of a first visit: two concepts together where there are two.
+    """The prompt of a first visit: one concept, at a place where it was hardly photographed.
 
-    With articles, as captions have them: without them small bases draw the first thing twice.
+    With article and place, as captions have them. Not two together, which is what small bases draw worst.
     """
-    if len(names) > 1:
-        return f"a photo of a <{names[0]}> next to a <{names[1]}> on the beach"
-    return f"a photo of a <{names[0]}>" if names else "a photo of a dog on the beach"
+    return f"a photo of a {f'<{names[0]}>' if names else 'dog'} on the beach"
