@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 
-def test_a_first_visit_is_one_click_from_an_image_of_the_bundled_concepts(
+def test_a_first_visit_is_one_click_from_an_image_of_a_bundled_concept(
     pocket: Path, tmp_path: Path, page: Page
 ) -> None:
     from playwright.sync_api import expect
@@ -30,7 +30,7 @@ def test_a_first_visit_is_one_click_from_an_image_of_the_bundled_concepts(
         expect(page.locator("#chips .chip")).to_have_count(len(names))
         expect(page.locator(".chip-foreign")).to_have_count(0)  # they were taught on the bundled base
         prompt = page.locator("#prompt textarea").input_value()
-        assert [f"<{name}>" in prompt for name in names[:2]] == [True] * len(names[:2])
+        assert sum(f"<{name}>" in prompt for name in names) == 1
         page.click("#go")
         changed(page, "")
         assert len(list((tmp_path / "outputs").glob("*.png"))) == 1
