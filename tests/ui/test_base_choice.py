@@ -51,6 +51,7 @@ def test_another_base_is_taken_from_the_sidebar_and_concepts_of_the_first_say_so
     from playwright.sync_api import expect
 
     own_app.open(page)
+    page.locator("#prompt textarea").fill("a photo of <biscuit>")
     expect(page.locator("#unsupported summary")).to_have_text("1 model here cannot be used")
     page.locator("#unsupported summary").click()
     expect(page.locator("#unsupported")).to_contain_text("Stable Diffusion 3")

@@ -74,7 +74,10 @@ def read_entry(folder: Path) -> LibraryEntry:
 
 
 def scan(folder: Path) -> list[tuple[LibraryEntry | None, str]]:
-    """Every concept in a folder, newest first; for one that cannot be read None and the reason."""
+    """Every concept in a folder, newest first; for one that cannot be read None and the reason.
+
+    Files written within one tick of the file system's clock are listed by name.
+    """
     found: list[tuple[LibraryEntry | None, str]] = []
     try:
         children = list(folder.iterdir())
@@ -90,4 +93,9 @@ def scan(folder: Path) -> list[tuple[LibraryEntry | None, str]]:
                 found.append((read_entry(child), ""))
         except (PerfusionError, OSError) as error:
             found.append((None, str(error)))
-    return sorted(found, key=lambda pair: -(pair[0].modified if pair[0] is not None else 0.0))
+    return sorted(found, key=_place)
+
+
+def _place(found: tuple[LibraryEntry | None, str]) -> tuple[float, str]:
+    entry, problem = found
+    return (0.0, problem) if entry is None else (-entry.modified, entry.name)

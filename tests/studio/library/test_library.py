@@ -252,3 +252,11 @@ def test_a_library_that_cannot_be_written_says_so(tmp_path: Path, concept: Any) 
     (tmp_path / "home").write_text("a file where a folder should be")
     with pytest.raises(LibraryError, match="PERFUSION_HOME"):
         Library(tmp_path / "home").add(concept)
+
+
+def test_concepts_written_within_one_tick_of_the_clock_are_listed_by_name(
+    library: Library, tiny_base: Any, make_concept: Any
+) -> None:
+    for name in ("poodle", "biscuit", "mug", "anchor", "teddy"):
+        os.utime(library.add(make_concept(tiny_base, name)).file, (1_700_000_000, 1_700_000_000))
+    assert [entry.name for entry in library.entries()] == ["anchor", "biscuit", "mug", "poodle", "teddy"]
