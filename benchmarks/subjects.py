@@ -28,7 +28,7 @@ def base_from(options: argparse.Namespace) -> Base:
         return load_base(options.base, device=options.device, dtype=options.dtype)
     device = "cuda" if options.device == "auto" and torch.cuda.is_available() else options.device
     device = "cpu" if device == "auto" else device
-    automatic = torch.float16 if device == "cuda" else torch.bfloat16
+    automatic = torch.float16 if device == "cuda" else torch.float32  # as the app computes there
     dtype = automatic if options.dtype == "auto" else getattr(torch, options.dtype)
     return Base(RANDOM_SD15, random_sd15(), device=device, dtype=dtype)
 
