@@ -111,7 +111,7 @@ class RayPool:
                 messages = self._ray.get(ref)
             except self._ray.exceptions.RayError as error:
                 self.retire(worker)
-                heard.append((worker, Died(first_line(error))))
+                heard.append((worker, Died(_reason(error))))
                 continue
             heard += [(worker, message) for message in messages]
             self._ask(worker)
@@ -143,6 +143,17 @@ class RayPool:
 
     def _ask(self, worker: int) -> None:
         self._polls[self._actors[worker].poll.remote(POLL)] = worker
+
+
+def _reason(error: Exception) -> str:
+    """Why an actor is gone. Of one that could not be made, Ray tells it after a traceback."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    if not lines or "creation task" not in lines[0]:
+        return first_line(error)
+    last = first_line(RuntimeError(lines[-1]))
+    if last.startswith("ModuleNotFoundError"):
+        last += "; every machine of the cluster needs this program, see docs/fanout.md"
+    return last
 
 
 def _has_token() -> bool:

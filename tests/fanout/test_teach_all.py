@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from perfusion_core.cli.main import main
@@ -85,6 +86,38 @@ def test_a_killed_driver_goes_on_from_checkpoints_to_the_same_concepts(
     assert not (out / "unfinished/bea").exists()
     alone = taught_alone(tiny_folder, tmp_path, "bea", tmp_path / "alone", seed=1, **longer)
     assert same(load_concept(out / "concepts/bea.safetensors"), alone)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to one process")
+def test_ctrl_c_ends_with_its_own_exit_code_leaves_no_process_and_goes_on(
+    tmp_path: Path, tiny_folder: Path
+) -> None:
+    make_photos(tmp_path, ("ada",))
+    manifest = write_lines(tmp_path / "m.jsonl", ("ada",), steps=60, checkpoint_every=20)
+    out = tmp_path / "out"
+    command = ["teach-all", str(manifest), "--workers", "1", "--threads", "1", "--base", str(tiny_folder)]
+    command += ["--device", "cpu", "--out", str(out)]
+    driver = subprocess.Popen(
+        [sys.executable, "app.py", *command], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        until = time.monotonic() + 900
+        while not any(event["event"] == "checkpoint" for event in log_of(out)):
+            assert driver.poll() is None, "the driver ended before it could be stopped"
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        workers = psutil.Process(driver.pid).children(recursive=True)
+        driver.send_signal(signal.SIGINT)
+        said = driver.communicate(timeout=900)[1]
+    finally:
+        driver.kill()
+    assert driver.returncode == 130
+    assert "Traceback" not in said
+    _, alive = psutil.wait_procs(workers, timeout=60)
+    assert alive == []
+    before = len(log_of(out))
+    assert main(command) == 0
+    assert [e["resumed"] for e in log_of(out)[before:] if e["event"] == "started"] == [True]
 
 
 def test_a_killed_worker_loses_none_of_the_concepts_of_its_batch(tmp_path: Path, tiny_folder: Path) -> None:
