@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 import pytest
 
+from perfusion_core.cli import fanout_table
 from perfusion_core.cli.fanout_table import FanoutTable
 
 
@@ -39,3 +43,33 @@ def test_a_worker_that_is_gone_has_no_rows(kind: str) -> None:
     table = told(("started", "a", 0), ("started", "b", 1), ("started", "c", 0))
     table.listen({"event": kind, "worker": 0, "reason": "r"})
     assert running(table) == "1 running"
+
+
+def test_rate_and_time_left_count_this_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(fanout_table.time, "monotonic", lambda: now[0])
+    table = told(("started", "a", 0))
+    assert "an hour" not in table.summary()
+    now[0] += 90.0
+    table.listen({"event": "done", "label": "a", "worker": 0})
+    assert table.summary() == "2 of 6 done, 0 running, 40 an hour, 6:00 left"
+    now[0] += 90.0
+    table.listen({"event": "failed", "label": "b", "worker": None, "reason": "r"})
+    assert table.summary() == "2 of 6 done, 0 running, 1 failed, 40 an hour, 4:30 left"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_a_row_for_every_running_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    with told(("started", "a", 0), ("started", "b", 1)) as table:
+        step = {"step": 3, "total": 9, "loss": 0.25, "eta": 65.0}
+        table.listen({"event": "progress", "label": "b", "worker": 1, **step})
+    shown = screen.getvalue()
+    assert "a  begins" in shown
+    assert "b  step 3/9  loss 0.2500  1:05 left" in shown
+    assert "1 of 6 done, 2 running" in shown
