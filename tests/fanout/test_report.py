@@ -3,40 +3,21 @@
 from __future__ import annotations
 
 import base64
-import io
-import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
-from PIL import Image
 
 from perfusion_core.fanout import report
 from perfusion_core.fanout.report import report_page, strength, write_report
+from tests.fanout.report_contents import facts, put_images, webp
 
 HOSTILE = "</h2><script>alert(1)</script>\x1b[31m\u202e"
 
 
-def facts(image: float | None, text: float = 0.3, **changes: Any) -> dict[str, Any]:
-    scores = {} if image is None else {"image": image, "text": text, "untaught_image": 0.1}
-    return {"superclass": "dog", "scores": scores, "seconds": 75.0, "bias": {"local": 0.6}, **changes}
-
-
 def headings(page: str) -> list[str]:
     return re.findall(r"<h2>(.*?)</h2>", page)
-
-
-def webp() -> str:
-    buffer = io.BytesIO()
-    Image.new("RGB", (8, 8), "red").save(buffer, format="WEBP")
-    return base64.b64encode(buffer.getvalue()).decode()
-
-
-def put_images(out: Path, label: str, **shown: Any) -> None:
-    (out / "images").mkdir(exist_ok=True)
-    (out / "images" / f"{label}.json").write_text(json.dumps(shown))
 
 
 def test_failures_come_first_then_what_has_no_scores_then_the_weakest(tmp_path: Path) -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from PIL import Image
 
 from perfusion_core.fanout.report import write_report
+from tests.fanout.report_contents import facts, put_images, webp
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -19,25 +16,13 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 
-def webp(colour: str) -> str:
-    buffer = io.BytesIO()
-    Image.new("RGB", (128, 128), colour).save(buffer, format="WEBP")
-    return base64.b64encode(buffer.getvalue()).decode()
-
-
 @pytest.fixture
 def report(tmp_path: Path) -> Path:
-    (tmp_path / "images").mkdir()
-    facts = {}
-    for name, score in (("strong", 0.8), ("weak", 0.2)):
-        shown = {"photo": [webp("red")] * 5, "preview": [webp("navy")] * 4, "front": [webp("green")] * 3}
-        (tmp_path / "images" / f"{name}.json").write_text(json.dumps(shown))
-        front = [{"bias": bias, "image": 0.9 - bias, "text": bias} for bias in (0.8, 0.6, 0.4)]
-        scores = {"image": score, "text": 0.3, "untaught_image": 0.1}
-        facts[name] = {
-            "superclass": "dog", "scores": scores, "seconds": 75.0, "bias": {"local": 0.6}, "front": front,
-        }  # fmt: skip
-    return write_report(tmp_path, "Taught from m.csv", facts, {"lost": "“0.png” cannot be read to its end"})
+    front = [{"bias": bias, "image": 0.9 - bias, "text": bias} for bias in (0.8, 0.6, 0.4)]
+    for name in ("strong", "weak"):
+        put_images(tmp_path, name, photo=[webp(128)] * 5, preview=[webp(128)] * 4, front=[webp(128)] * 3)
+    taught = {"strong": facts(0.8, front=front), "weak": facts(0.2, front=front)}
+    return write_report(tmp_path, "Taught from m.csv", taught, {"lost": "“0.png” cannot be read to its end"})
 
 
 @pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
