@@ -46,10 +46,9 @@ from perfusion_core.fanout.teach_work import TeachSetup
 from perfusion_core.fanout.worker_loop import one_by_one, serve
 
 EXAMPLES = Path(__file__).parents[1] / "assets" / "examples"
-KINDS = {"backpack": "bag", "beer-mug": "cup", "black-cat": "cat", "parrot": "bird", "poodle": "dog"} | {
-    "sunflower": "flower",
-    "teddy-bear": "bear",
-    "tropical-fish": "fish",
+KINDS = {
+    about["name"]: about["superclass"]
+    for about in (json.loads(path.read_text("utf-8")) for path in sorted(EXAMPLES.glob("*/about.json")))
 }
 FAKE_WORKERS = 200
 # Of a teaching on the bundled base, measured: bytes of its files, of a checkpoint, and what is told of it.

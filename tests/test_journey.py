@@ -1,10 +1,10 @@
 """The whole journey on the bundled model: photos, a concept, its front, an image and its repeat.
 
-What was measured for the black cat as the preset teaches it, in 40 steps and from photos of both sides (7
-biases, 3 prompts, 4 seeds, 8 steps, on the bundled base): rank correlation along the slider 0.71 for the
-image similarity, 1.00 for that of the subject alone, 0.90 for the prompt; image similarity 0.043 at the
-prompt's end and 0.371 at the photos' (the word alone 0.054), of the subject alone 0.237 and 0.757, text
-similarity 0.730 and 0.193 (the word alone 0.714). The bars leave room for another machine.
+What was measured for the black cat as the preset teaches it, in 60 steps (7 biases, 3 prompts, 4 seeds, 8
+steps, on the bundled base): image similarity -0.013 at the prompt's end and 0.787 at the photos' (the word
+alone 0.005), text similarity 0.413 and 0.077 (the word alone 0.416); rank correlation along the slider 0.62
+for the image similarity and that of the subject alone, 1.00 for the prompt: while the gate is shut the first
+varies about zero, and below a bias of 0.77 it is level. The bars leave room for another machine.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, Any]:
     settings = Settings(home=tmp_path_factory.mktemp("journey"), device="cpu")
     library, loaded = Library(settings.home), Bases(settings).get()
     # The preset's own teaching; what is drawn on the way, to choose a checkpoint and a bias, is less.
-    quick = {"checkpoint_every": 40, "validation_steps": 5, "validation_prompts": "\n".join(PROMPTS)}
+    quick = {"checkpoint_every": 60, "validation_steps": 5, "validation_prompts": "\n".join(PROMPTS)}
     folder = begin_teaching(library, TeachRequest([EXAMPLE], "midnight", "cat", settings=quick))
     entry = teach(library, loaded, folder).entry
     assert entry is not None
@@ -86,7 +86,7 @@ def test_an_image_is_repeated_bit_for_bit_from_its_file(taught: tuple[Any, Any, 
     assert repeat_image(library, loaded, images[1], tmp_path).paths[0].read_bytes() == images[1].read_bytes()
 
 
-IMAGE_MARGIN = 0.1
+IMAGE_MARGIN = 0.4
 PROMPT_SHARE = 0.8
-STEADINESS = 0.6
-TRAVEL = 0.05
+STEADINESS = 0.4
+TRAVEL = 0.2

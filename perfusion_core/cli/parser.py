@@ -11,10 +11,10 @@ from perfusion_core.sampling.operating_points import LOCKS
 EXAMPLES = """\
 examples:
   python app.py                                   open the app in the browser
-  python app.py teach --photos assets/examples/poodle --name biscuit --superclass dog
-  python app.py generate "a photo of <biscuit> on the beach" -n 4 --seed 7
-  python app.py front "a photo of <biscuit> wearing a crown" --points 7
-  python app.py generate "a photo of <biscuit> next to <mug:0.55>"
+  python app.py teach --photos assets/examples/black-cat --name shadow --superclass cat
+  python app.py generate "a photo of a <shadow> on the beach" -n 4 --seed 7
+  python app.py front "a photo of a <shadow> wearing a crown" --points 7
+  python app.py generate "a photo of a <shadow> next to a <mug:0.55>"
 
 Concepts live in PERFUSION_HOME (by default your data folder).
 """
@@ -89,7 +89,9 @@ def _add_teach(
     verb.add_argument("--steps", type=int, help="optimizer steps (default: measured for the base)")
     verb.add_argument("--seed", type=int, help="of the teaching (default: 0)")
     verb.add_argument(
-        "--no-flip", action="store_true", help="never mirror the photos (sides that differ, text)"
+        "--flip",
+        action=argparse.BooleanOptionalAction,
+        help="learn from mirrored photos too, or never (default: measured for the base)",
     )
     verb.add_argument("--trained-keys", action="store_true", help="learn keys as well (the paper's ablation)")
     verb.add_argument("--removal", choices=("paper", "gated"), help="how the gate treats other words")

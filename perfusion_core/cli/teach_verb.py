@@ -149,14 +149,12 @@ def _request(settings: Settings, options: argparse.Namespace) -> TeachRequest:
     if missing:
         raise PerfusionError(
             f"Teaching needs {' and '.join(missing)}. For example: python app.py teach "
-            "--photos assets/examples/poodle --name biscuit --superclass dog"
+            "--photos assets/examples/black-cat --name shadow --superclass cat"
         )
     settings_given: dict[str, Any] = dict(_setting(text) for text in options.set)
-    for name in ("steps", "seed", "removal"):
+    for name in ("steps", "seed", "removal", "flip"):
         if getattr(options, name) is not None:
             settings_given[name] = getattr(options, name)
-    if options.no_flip:
-        settings_given["flip"] = False
     if options.trained_keys:
         settings_given["keys"] = "trained"
     check_settings(settings_given)  # before a folder is made for the photos

@@ -232,8 +232,8 @@ def test_the_bundled_concepts_are_there_on_a_fresh_home_whichever_verb_comes_fir
 ) -> None:
     for verb, words in (
         (["library"], "<midnight>"),
-        (["generate", "a <teapot>"], "<midnight>, <satchel>"),
-        (["evaluate", "teapot"], "<midnight>, <satchel>"),
+        (["generate", "a <teapot>"], "<midnight>, <rover>"),
+        (["evaluate", "teapot"], "<midnight>, <rover>"),
     ):
         monkeypatch.setenv("PERFUSION_HOME", str(home / verb[0]))
         main(verb)

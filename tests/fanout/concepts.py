@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +69,11 @@ def log_of(out: Path) -> list[dict[str, Any]]:
     if not (out / "log.jsonl").exists():
         return []
     return [json.loads(line) for line in (out / "log.jsonl").read_text("utf-8").splitlines()]
+
+
+def wait_for(what: Callable[[], bool], driver: Any = None) -> None:
+    until = time.monotonic() + 900
+    while not what():
+        assert driver is None or driver.poll() is None, "the driver ended too early"
+        assert time.monotonic() < until, "waited a quarter of an hour"
+        time.sleep(0.02)

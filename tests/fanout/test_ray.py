@@ -7,8 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,7 +22,16 @@ from perfusion_core.fanout.driver import Driver, first_ready
 from perfusion_core.fanout.ray_pool import RayPool
 from perfusion_core.fanout.results_folder import ResultsFolder
 from perfusion_core.fanout.tasks import Planned
-from tests.fanout.concepts import NAMES, log_of, make_hostile, make_photos, same, taught_alone, write_lines
+from tests.fanout.concepts import (
+    NAMES,
+    log_of,
+    make_hostile,
+    make_photos,
+    same,
+    taught_alone,
+    wait_for,
+    write_lines,
+)
 from tests.fanout.small_work import SmallSetup
 
 ROOT = Path(__file__).parents[2]
@@ -50,14 +58,6 @@ def actors() -> list[psutil.Process]:
             if "ray::Actor" in " ".join(child.cmdline()):
                 found.append(child)
     return found
-
-
-def wait_for(what: Callable[[], bool], driver: Any = None) -> None:
-    until = time.monotonic() + 900
-    while not what():
-        assert driver is None or driver.poll() is None, "the driver ended too early"
-        assert time.monotonic() < until, "waited a quarter of an hour"
-        time.sleep(0.02)
 
 
 def test_actors_do_tasks_die_and_are_replaced(tmp_path: Path) -> None:

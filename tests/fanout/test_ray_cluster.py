@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from importlib.util import find_spec
@@ -19,7 +18,7 @@ import psutil
 import pytest
 
 from perfusion_core.concept import load_concept
-from tests.fanout.concepts import log_of, make_photos, same, taught_alone, write_lines
+from tests.fanout.concepts import log_of, make_photos, same, taught_alone, wait_for, write_lines
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,12 +56,8 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, str]]:
     ]  # fmt: skip
     head = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        until = time.monotonic() + 600
         for port in (own, clients):
-            while not answers(port):
-                assert head.poll() is None, "Ray's head ended"
-                assert time.monotonic() < until
-                time.sleep(0.1)
+            wait_for(lambda port=port: answers(port), head)
         yield f"127.0.0.1:{own}", f"ray://127.0.0.1:{clients}"
     finally:
         started = psutil.Process(head.pid).children(recursive=True) if head.poll() is None else []

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import psutil
@@ -15,7 +14,7 @@ import pytest
 
 from perfusion_core.cli.main import main
 from perfusion_core.concept import load_concept
-from tests.fanout.concepts import log_of, make_hostile, make_photos, same, taught_alone, write_lines
+from tests.fanout.concepts import log_of, make_hostile, make_photos, same, taught_alone, wait_for, write_lines
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,11 +67,9 @@ def test_a_killed_driver_goes_on_from_checkpoints_to_the_same_concepts(
     command += ["--device", "cpu", "--out", str(out)]
     driver = subprocess.Popen([sys.executable, "app.py", *command], cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
-        until = time.monotonic() + 900
-        while sum(e["event"] == "checkpoint" and e["label"] == "bea" for e in log_of(out)) < 2:
-            assert driver.poll() is None, "the driver ended before it could be killed"
-            assert time.monotonic() < until
-            time.sleep(0.02)
+        wait_for(
+            lambda: sum(e["event"] == "checkpoint" and e["label"] == "bea" for e in log_of(out)) >= 2, driver
+        )
     finally:
         driver.send_signal(signal.SIGKILL)
         driver.wait()
@@ -101,11 +98,7 @@ def test_ctrl_c_ends_with_its_own_exit_code_leaves_no_process_and_goes_on(
         [sys.executable, "app.py", *command], cwd=ROOT, stderr=subprocess.PIPE, text=True
     )
     try:
-        until = time.monotonic() + 900
-        while not any(event["event"] == "checkpoint" for event in log_of(out)):
-            assert driver.poll() is None, "the driver ended before it could be stopped"
-            assert time.monotonic() < until
-            time.sleep(0.02)
+        wait_for(lambda: any(event["event"] == "checkpoint" for event in log_of(out)), driver)
         workers = psutil.Process(driver.pid).children(recursive=True)
         driver.send_signal(signal.SIGINT)
         said = driver.communicate(timeout=900)[1]
@@ -129,10 +122,7 @@ def test_a_killed_worker_loses_none_of_the_concepts_of_its_batch(tmp_path: Path,
     command += ["--device", "cpu", "--out", str(out), "--together", "2"]
 
     def kill_the_worker() -> None:
-        until = time.monotonic() + 900
-        while {e["label"] for e in log_of(out) if e["event"] == "checkpoint"} != set(names):
-            assert time.monotonic() < until
-            time.sleep(0.02)
+        wait_for(lambda: {e["label"] for e in log_of(out) if e["event"] == "checkpoint"} == set(names))
         for worker in multiprocessing.active_children():
             worker.kill()
 

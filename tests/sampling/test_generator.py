@@ -223,7 +223,7 @@ def test_a_concept_named_in_the_negative_prompt_alone_takes_part_and_is_in_the_r
         ("sd_lightning_2step", ("euler", 2, 0.0), "trailing"),
         ("Hyper-SD15-8steps", ("ddim", 8, 0.0), "trailing"),
         ("lcm-dreamshaper", ("lcm", 4, 1.0), "linspace"),
-        ("tiny", ("ddim", 20, 3.0), "linspace"),
+        ("tiny", ("ddim", 20, 5.0), "linspace"),
     ],
 )
 def test_a_base_gets_the_steps_and_guidance_it_was_made_for(

@@ -18,6 +18,7 @@ from perfusion_core.training.photos import Photo, load_photos
 from perfusion_core.training.recipe import Recipe
 from perfusion_core.training.task import TrainingTask
 from perfusion_core.training.trainer import train
+from tests.quick_recipe import WORD_AND_VALUES
 
 
 @dataclass
@@ -88,6 +89,7 @@ def setup(tiny_base: Any, tiny_covariance: torch.Tensor, tmp_path: Path) -> Trai
     photos = images(2)
     recipe = Recipe.preset(
         tiny_base.description,
+        **WORD_AND_VALUES,
         steps=6,
         batch_size=4,
         checkpoint_every=3,

@@ -20,6 +20,7 @@ from perfusion_core.training.noise import NoiseSchedule
 from perfusion_core.training.photos import Photo
 from perfusion_core.training.recipe import Recipe
 from perfusion_core.training.trainer import train
+from tests.quick_recipe import WORD_AND_VALUES
 from tests.tiny_concept import random_inverse_covariance
 from tests.tiny_families import PIPELINES, plain_options, tiny_family
 
@@ -41,10 +42,10 @@ class Teaching:
         self.photos = photos
         self.recipe = Recipe.preset(
             self.base.description,
+            **WORD_AND_VALUES,
             steps=3,
             batch_size=2,
             checkpoint_every=3,
-            clarity=0.1,
             templates=("a photo of a {}", "my {}"),
             validation_prompts=("a photo of {}",),
         )

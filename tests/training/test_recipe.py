@@ -97,6 +97,8 @@ def test_small_bases_get_their_own_preset_at_their_own_size() -> None:
     recipe = Recipe.preset(Facts(text_width=192, image_size=128))
     assert recipe.resolution == 128
     assert recipe.steps < 400
+    assert (recipe.embedding_rate, recipe.flip) == (0.0, False)
+    assert recipe.offset_rate > recipe.value_rate
 
 
 def test_a_recipe_survives_the_trip_into_a_concept_file() -> None:

@@ -42,7 +42,7 @@ class Painter:
         self,
         captions: list[Caption],
         coded: Tensor | None = None,
-        guidance: float = 3.0,
+        guidance: float = 5.0,
         steps: int = 20,
         seed: int = 0,
     ) -> Tensor:
@@ -73,7 +73,7 @@ def main() -> None:
     """Draw the sheet."""
     parser = stage_parser(__doc__)
     parser.add_argument("--unet", default="unet")
-    parser.add_argument("--guidance", type=float, default=3.0)
+    parser.add_argument("--guidance", type=float, default=5.0)
     parser.add_argument("--columns", type=int, default=16)
     options = parser.parse_args()
     (work, device), n = open_stage(options), options.columns

@@ -48,8 +48,8 @@ EXAMPLES = (
         ("snow", "plain yellow", "table", "grass", "plain pink"),
     ),
     Example(
-        "teddy-bear", "teddy bear", "photo", "A teddy bear",
-        ("plain blue", "grass", "snow", "plain green", "table"),
+        "poodle", "poodle", "photo", "A poodle",
+        ("plain blue", "grass", "snow", "plain green", "forest"),
     ),
     Example(
         "parrot", "parrot", "photo", "A crimson parrot",
@@ -72,8 +72,8 @@ EXAMPLES = (
         ("grass", "plain yellow", "snow", "forest", "plain green"),
     ),
     Example(
-        "rocket", "rocket", "photo", "A rocket",
-        ("plain blue", "grass", "night", "plain yellow", "snow"),
+        "teapot", "teapot", "photo", "A teapot",
+        ("plain blue", "grass", "night", "plain yellow", "table"),
     ),
     Example(
         "hiking-boot", "hiking boot", "cartoon", "A hiking boot, as a cartoon",
@@ -88,8 +88,8 @@ EXAMPLES = (
         ("grass", "plain blue", "snow", "plain yellow", "forest"),
     ),
     Example(
-        "snail", "snail", "cartoon", "A snail, as a cartoon",
-        ("grass", "plain blue", "table", "plain pink", "forest"),
+        "castle", "castle", "cartoon", "A castle, as a cartoon",
+        ("grass", "plain blue", "snow", "plain pink", "night"),
     ),
 )  # fmt: skip
 

@@ -17,6 +17,7 @@ from perfusion_core.ui.html import note, notes
 from perfusion_core.ui.teach import photo_edits
 from perfusion_core.ui.teach.photo_strip import clicked, thumbnails
 from perfusion_core.ui.teach.superclass_check import superclass_check
+from perfusion_core.ui.teach.training_form import ONE_SIDED
 
 if TYPE_CHECKING:
     from perfusion_core.studio.app import Studio
@@ -66,7 +67,7 @@ def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
                 turned = [mirrored(studio.staging, one) if one.away else one for one in staged]
             except PerfusionError as error:
                 return shown(staged, [str(error)])
-            return {**shown(turned, []), room.form.flip: False}
+            return {**shown(turned, []), room.form.flip: ONE_SIDED}
         opens = getattr(event, "open", None)
         place = clicked(staged, int(event.pick if opens is None else opens), str(event.photo))
         if place is None:  # left out by a click before this one

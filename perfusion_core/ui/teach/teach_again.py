@@ -13,7 +13,7 @@ from perfusion_core.ui.event_options import Updates
 from perfusion_core.ui.html import note
 from perfusion_core.ui.teach import photo_edits
 from perfusion_core.ui.teach.photo_strip import thumbnails
-from perfusion_core.ui.teach.training_form import MOST_STEPS
+from perfusion_core.ui.teach.training_form import MIRRORED, MOST_STEPS, ONE_SIDED
 
 if TYPE_CHECKING:
     from perfusion_core.studio.app import Studio
@@ -55,7 +55,7 @@ def teach_again(teach: TeachRoom, rooms: gr.Tabs, studio: Studio, served: Served
         teach.kind: entry.metadata.superclass,
         teach.pace: "balanced",  # the steps below go before it
         teach.form.steps: min(max(steps, 0), MOST_STEPS),
-        teach.form.flip: bool(settings.get("flip", True)),
+        teach.form.flip: MIRRORED if settings.get("flip", True) else ONE_SIDED,
         teach.form.mask: mask,
         teach.form.keys: settings.get("keys") if settings.get("keys") in ("locked", "trained") else "locked",
         teach.form.seed: str(settings.get("seed", 0)),

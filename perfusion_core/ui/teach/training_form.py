@@ -11,12 +11,13 @@ import gradio as gr
 from perfusion_core.ui.field_values import LONGEST_SEED, read_seed
 
 MOST_STEPS = 1000
+PRESET, MIRRORED, ONE_SIDED = "preset", "mirrored", "one-sided"  # the choices for mirroring
 
 
 @dataclass(frozen=True)
 class TrainingForm:
     steps: gr.Slider
-    flip: gr.Checkbox
+    flip: gr.Radio
     mask: gr.Radio
     keys: gr.Radio
     seed: gr.Textbox
@@ -25,26 +26,26 @@ class TrainingForm:
         return [self.steps, self.flip, self.mask, self.keys, self.seed]
 
     def settings(self, values: Mapping[Any, Any]) -> dict[str, Any]:
-        """The fields of a training recipe, from an event's values by component; the steps only where the form
-        has some. The mask is no setting. Raises `PerfusionError`.
+        """The fields of a training recipe, from an event's values by component; steps and mirroring only
+        where the form says something. The mask is no setting. Raises `PerfusionError`.
         """
-        steps = {"steps": int(values[self.steps])} if values[self.steps] else {}
-        return {
-            "flip": bool(values[self.flip]),
-            "keys": values[self.keys],
-            "seed": read_seed(values[self.seed]),
-            **steps,
-        }
+        given: dict[str, Any] = {"keys": values[self.keys], "seed": read_seed(values[self.seed])}
+        if values[self.steps]:
+            given["steps"] = int(values[self.steps])
+        if values[self.flip] != PRESET:
+            given["flip"] = values[self.flip] == MIRRORED
+        return given
 
 
 def render() -> TrainingForm:
     steps = gr.Slider(
         0, MOST_STEPS, value=0, step=10, label="Steps", info="0: what the preset says", elem_id="teach-steps"
     )
-    flip = gr.Checkbox(
-        True,
-        label="Mirror photos too",
-        info="Off for things whose left and right differ, such as text",
+    flip = gr.Radio(
+        [("As the preset says", PRESET), ("Also mirrored", MIRRORED), ("As they are", ONE_SIDED)],
+        value=PRESET,
+        label="Photos",
+        info="As they are for things whose left and right differ, such as text",
         elem_id="teach-flip",
     )
     mask = gr.Radio(

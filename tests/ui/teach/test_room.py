@@ -177,7 +177,7 @@ def test_photos_that_face_the_other_way_are_mirrored(app: RunningApp, page, tmp_
     expect(page.locator("#photos [data-turn]")).to_have_count(0)
     expect(page.locator("#photos figure")).to_have_count(3)
     page.locator("#teach .label-wrap").click()
-    expect(page.locator("#teach-flip input")).not_to_be_checked()
+    expect(page.locator("#teach-flip input[value=one-sided]")).to_be_checked()
 
     page.click("#photos [data-open='0']")
     page.click("#photo-mirror")
@@ -197,7 +197,7 @@ def _ask(page: Page) -> None:
     page.wait_for_selector("#kind-check .known")
     page.locator("#teach .label-wrap").click()
     set_number(page, "#teach-steps", 20)
-    page.locator("#teach-flip input").uncheck()
+    page.locator("#teach-flip input[value=one-sided]").check()
 
 
 def _paint_the_upper_left(page: Page, place: int) -> None:
