@@ -264,7 +264,8 @@ def _new_recipe(run: RunFolder, teaching: Teaching, loaded: LoadedBase) -> Recip
 
 
 def _portrait(concept: Concept, loaded: LoadedBase, should_stop: Callable[[], bool]) -> Image.Image:
-    request = GenerationRequest(f"a photo of {concept.placeholder}", seed=FIRST_SEED)
+    # With an article and a place: the bundled base draws that best, and a card shows the thing somewhere.
+    request = GenerationRequest(f"a photo of a {concept.placeholder} on the beach", seed=FIRST_SEED)
     made = generate(
         loaded.base,
         {concept.name: concept},
