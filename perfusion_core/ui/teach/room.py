@@ -56,8 +56,8 @@ def render(studio: Studio, served: Served) -> TeachRoom:
         with gr.Column(scale=5, min_width=320):
             with gr.Column(elem_classes="card"):
                 gr.HTML(
-                    "<h2>Photos</h2><p class='quiet'>One to eight of the same thing, from different sides."
-                    "</p>",
+                    "<h2>Photos</h2><p class='quiet'>One to eight of the same thing, at different "
+                    "places, seen from one side.</p>",
                     js_on_load=None,
                 )
                 files = gr.File(
