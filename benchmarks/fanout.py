@@ -44,12 +44,8 @@ from perfusion_core.fanout.tasks import (
 from perfusion_core.fanout.teach_all import Item, planned_of, start
 from perfusion_core.fanout.teach_work import TeachSetup
 from perfusion_core.fanout.worker_loop import one_by_one, serve
+from perfusion_core.studio.teaching.example_photos import example_sets
 
-EXAMPLES = Path(__file__).parents[1] / "assets" / "examples"
-KINDS = {
-    about["name"]: about["superclass"]
-    for about in (json.loads(path.read_text("utf-8")) for path in sorted(EXAMPLES.glob("*/about.json")))
-}
 FAKE_WORKERS = 200
 # Of a teaching on the bundled base, measured: bytes of its files, of a checkpoint, and what is told of it.
 RESULT_BYTES, IMAGE_BYTES, CHECKPOINT_BYTES, CHECKPOINTS = 9_000, 35_000, 43_000, 5
@@ -95,10 +91,14 @@ class _Run:
 def _run(concepts: int, steps: int | None, workers: int) -> _Run:
     with tempfile.TemporaryDirectory() as folder:
         manifest = Path(folder) / "m.jsonl"
-        lines = []
+        lines, examples = [], example_sets()
         for number in range(concepts):
-            name, kind = list(KINDS.items())[number % len(KINDS)]
-            line: Json = {"name": f"{name}-{number}", "superclass": kind, "photos": str(EXAMPLES / name)}
+            example = examples[number % len(examples)]
+            line: Json = {
+                "name": f"{example.name}-{number}",
+                "superclass": example.superclass,
+                "photos": str(example.photos[0].parent),
+            }
             lines.append(json.dumps({**line, **({"steps": steps} if steps else {})}))
         manifest.write_text("\n".join(lines), "utf-8")
         items = [Item(line.name, line) for line in read_manifest(manifest).lines]

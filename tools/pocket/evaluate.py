@@ -24,6 +24,7 @@ from tools.pocket.clip import ranking, right_captions
 from tools.pocket.drawings import load as load_drawings
 from tools.pocket.figures import summary, table, write
 from tools.pocket.judge import load_judge
+from tools.pocket.look import GUIDANCE
 from tools.pocket.mask_model import load_mask
 from tools.pocket.photos import photographer
 from tools.pocket.pictures import save_grid
@@ -129,7 +130,7 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=500)
     parser.add_argument("--out", type=Path, help="default: $WORK/evaluation")
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--guidance", type=float, default=5.0)
+    parser.add_argument("--guidance", type=float, default=GUIDANCE)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--mixed", action="store_true", help="bf16 where the device computes in it")
     parser.add_argument("--time", action="store_true", help="also time four images (on an idle machine)")

@@ -14,6 +14,7 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel
 
+from perfusion_core.model.families.stable_diffusion import STABLE_DIFFUSION
 from tools.pocket import checkpoint, codes
 from tools.pocket.autoencoder import frozen
 from tools.pocket.denoiser import SplitAttention, scheduler
@@ -25,6 +26,7 @@ from tools.pocket.text import Encoder, load_tokenizer
 from tools.pocket.things import ARTS, all_kinds, held_out, kinds
 from tools.pocket.training import open_stage, precision, stage_parser, step_rng
 
+GUIDANCE = (STABLE_DIFFUSION.small_sampling or STABLE_DIFFUSION.sampling)[2]  # the app's own
 PLACES = ("beach", "snow", "brick", "grass", "city", "desert")
 
 
@@ -42,7 +44,7 @@ class Painter:
         self,
         captions: list[Caption],
         coded: Tensor | None = None,
-        guidance: float = 5.0,
+        guidance: float = GUIDANCE,
         steps: int = 20,
         seed: int = 0,
     ) -> Tensor:
@@ -73,7 +75,7 @@ def main() -> None:
     """Draw the sheet."""
     parser = stage_parser(__doc__)
     parser.add_argument("--unet", default="unet")
-    parser.add_argument("--guidance", type=float, default=5.0)
+    parser.add_argument("--guidance", type=float, default=GUIDANCE)
     parser.add_argument("--columns", type=int, default=16)
     options = parser.parse_args()
     (work, device), n = open_stage(options), options.columns

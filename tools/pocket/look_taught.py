@@ -1,7 +1,7 @@
 """Teach things from folders of photos as the app does, and draw a sheet to be looked at.
 
-Run: `python -m tools.pocket.look_taught --base assets/pocket --out OUT.png tests/tools/pocket/shapes/*/`. A
-folder holds photos and about.json with "name" and "superclass", as in assets/examples; or say `FOLDER=word`.
+Run: `python -m tools.pocket.look_taught --base assets/pocket --out OUT.png assets/examples/*/`. A folder
+holds photos and about.json with "name" and "superclass"; or say `FOLDER=word`.
 A row: the first photo and its mask, a preview of every checkpoint (the chosen one has a bar under it), then
 the prompts at the recommended bias and the first of them at both ends of the slider.
 """
