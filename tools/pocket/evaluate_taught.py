@@ -14,7 +14,6 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from perfusion_core.concept import Concept
@@ -26,7 +25,7 @@ from perfusion_core.sampling.request import GenerationRequest, Row
 from perfusion_core.studio.bases import LoadedBase
 from perfusion_core.studio.library.library import Library
 from perfusion_core.studio.settings import Settings
-from tools.pocket.evaluate_teaching import PLAIN, PROMPTS, concept_name
+from tools.pocket.evaluate_teaching import PLAIN, PROMPTS, concept_name, look
 from tools.pocket.judge import ALONE, HAT_NAMES, LEFT, NUMBER, RIGHT, Answer, Judge, load_judge
 from tools.pocket.photos import sheet
 from tools.pocket.things import PLACES, STYLES, held_out
@@ -35,13 +34,6 @@ from tools.pocket.training import open_stage, stage_parser
 BIASES = 7
 PAIR_PROMPTS = ("a photo of a {} next to a {} on the beach", "a photo of a {} next to a {} in the city")
 Taught = tuple[int, Concept]  # number in SPRITES, and what was taught of it
-
-
-@torch.no_grad()
-def look(judge: Judge, images: list[Image.Image]) -> Answer:
-    """The judge's answer for images."""
-    pixels = torch.from_numpy(np.stack([np.asarray(image.convert("RGB")) for image in images]))
-    return judge(pixels.permute(0, 3, 1, 2).float() / 255)
 
 
 def prompt_score(answer: Answer, row: int, asked: dict[str, str]) -> float:

@@ -3,14 +3,16 @@
 Run: `python -m tools.pocket.evaluate_teaching --base $POCKET_WORK/snapshot`. Every held-out thing is
 taught from five photos with the base's own preset (or `--set name=value`), drawn in 8 prompts x 4 seeds at
 both ends of the slider and at the recommended bias, and judged: is the thing it looks most like, of all
-things in all art styles, the one taught? Writes table.md, results.json and sheet.png (photos, then a row a
-prompt) to --out. Things done before are kept, so a run that was cut off goes on.
+things in all art styles, the one taught? The judge also looks at the validation images of every checkpoint.
+Writes table.md, results.json and a sheet a thing (photos, then a row a place on the slider) to --out. Things
+done before are kept, so a run that was cut off goes on.
 """
 
 from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -28,7 +30,9 @@ from perfusion_core.studio.bases import LoadedBase
 from perfusion_core.studio.library.library import Library
 from perfusion_core.studio.settings import Settings
 from perfusion_core.studio.teaching.run import TeachRequest, begin_teaching, teach
-from tools.pocket.judge import HAT_NAMES, NUMBER, Judge, load_judge
+from perfusion_core.training.events import TrainEvent
+from perfusion_core.training.recipe import VALIDATION_PROMPTS
+from tools.pocket.judge import HAT_NAMES, NUMBER, Answer, Judge, load_judge
 from tools.pocket.photos import photographer, sheet, take
 from tools.pocket.things import ARTS, PLACES, STYLES, HeldOut, held_out
 from tools.pocket.training import open_stage, stage_parser
@@ -45,6 +49,12 @@ PROMPTS: tuple[tuple[str, dict[str, str]], ...] = (
 )
 SEEDS = 4
 PLAIN = 6  # prompts in which the thing has its own colours: identity is asked of these
+# Of a checkpoint's validation images, those of the thing alone in its own colours.
+ALONE_PLAIN = [
+    k
+    for k, text in enumerate(VALIDATION_PROMPTS)
+    if text.startswith("a photo of a {}") and " next to " not in text
+]
 
 
 @dataclass(frozen=True)
@@ -59,10 +69,52 @@ class Verdict:
 
 
 @torch.no_grad()
+def look(judge: Judge, images: Sequence[Image.Image]) -> Answer:
+    """The judge's answer for images of its own size."""
+    pixels = torch.from_numpy(np.stack([np.asarray(image.convert("RGB")) for image in images]))
+    return judge(pixels.permute(0, 3, 1, 2).float() / 255)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What the judge says of a checkpoint's validation images: share in which the taught thing is the nearest
+    of all, in which it is among the nearest five, and the mean cosine to it.
+    """
+
+    step: int
+    identity: float
+    among_five: float
+    likeness: float
+
+
+class Curve:
+    """Listens to a teaching: every checkpoint as the judge sees it, and which one was chosen."""
+
+    def __init__(self, judge: Judge, number: int) -> None:
+        self.checkpoints: list[Checkpoint] = []
+        self.chosen: int | None = None
+        self._judge, self._number = judge, number
+
+    def __call__(self, event: TrainEvent, _photos: Sequence[Path]) -> None:
+        """Look at previews, note the choice."""
+        if event.kind == "preview":
+            similarity = look(self._judge, [event.images[k] for k in ALONE_PLAIN]).similarity[:, 0]
+            own = similarity.topk(5).indices == self._number
+            self.checkpoints.append(
+                Checkpoint(
+                    event.step,
+                    float(own[:, 0].float().mean()),
+                    float(own.any(1).float().mean()),
+                    float(similarity[:, self._number].mean()),
+                )
+            )
+        if event.kind == "done":
+            self.chosen = event.best_step
+
+
 def verdict(judge: Judge, images: list[Image.Image], number: int) -> Verdict:
     """What the judge says of images in the order prompts x seeds, of the thing `number`."""
-    pixels = torch.from_numpy(np.stack([np.asarray(image.convert("RGB")) for image in images]))
-    answer = judge(pixels.permute(0, 3, 1, 2).float() / 255)
+    answer = look(judge, images)
     nearest = answer.similarity[:, 0].topk(5).indices
     seeds = len(images) // len(PROMPTS)
     own = nearest[: PLAIN * seeds] == number
@@ -107,7 +159,9 @@ def evaluate_one(
         key: json.loads(value) if value[:1] in "0123456789-tf" else value for key, value in settings.items()
     }
     request = TeachRequest(photo_files(photos), name, thing.superclass, settings=typed, overwrite=True)
-    taught = teach(library, loaded, begin_teaching(library, request))
+    number = NUMBER[art, thing.code]
+    curve = Curve(judge, number)
+    taught = teach(library, loaded, begin_teaching(library, request), listen=curve)
     assert taught.entry is not None
     concept = taught.entry.load()
     ends = RANGES["local"]
@@ -127,8 +181,7 @@ def evaluate_one(
     images = [image.image for image in made.images]
     each = len(PROMPTS) * options.seeds
     found = {
-        end: vars(verdict(judge, images[k * each : (k + 1) * each], NUMBER[art, thing.code]))
-        for k, end in enumerate(biases)
+        end: vars(verdict(judge, images[k * each : (k + 1) * each], number)) for k, end in enumerate(biases)
     }
     shown = [photos]
     for end in range(2):
@@ -137,7 +190,9 @@ def evaluate_one(
             [part[p * options.seeds + s] for p in range(len(PROMPTS)) for s in range(min(2, options.seeds))]
         )
     sheet(shown, out / f"{name}.png")
-    return {"thing": thing.name, "art": art, "bias": biases["recommended"], **found}
+    checkpoints = [vars(checkpoint) for checkpoint in curve.checkpoints]
+    learned = {"curve": checkpoints, "chosen": curve.chosen}
+    return {"thing": thing.name, "art": art, "bias": biases["recommended"], **found, **learned}
 
 
 def table(results: list[dict[str, Any]]) -> str:
@@ -154,11 +209,35 @@ def table(results: list[dict[str, Any]]) -> str:
             for what in ("identity", "among_five", "place", "hat", "style")
         ]
         lines.append(f"| {end} | {' | '.join(means)} |")
+    lines += ["", *curves(results)]
     lines += ["", "| thing | art | bias | photos | recommended | prompt |", "|---|---|---|---|---|---|"]
     for result in results:
         own = " | ".join(f"{result[end]['identity']:.0%}" for end in ("photos", "recommended", "prompt"))
         lines.append(f"| {result['thing']} | {result['art']} | {result['bias']:.2f} | {own} |")
     return "\n".join(lines) + "\n"
+
+
+def curves(results: list[dict[str, Any]]) -> list[str]:
+    """Lines of a table of means over things, a row a checkpoint, and how often the judge agrees."""
+    lines = [
+        "| after steps | nearest is the taught one | among five | cosine to it | chosen |",
+        "|---|---|---|---|---|",
+    ]
+    for step in sorted({checkpoint["step"] for result in results for checkpoint in result["curve"]}):
+        at = [c for result in results for c in result["curve"] if c["step"] == step]
+        identity, five, likeness = (
+            fmean(c[what] for c in at) for what in ("identity", "among_five", "likeness")
+        )
+        chosen = sum(result["chosen"] == step for result in results)
+        lines.append(f"| {step} | {identity:.0%} | {five:.0%} | {likeness:.2f} | {chosen} |")
+    alike = sum(
+        max(result["curve"], key=lambda c: c["likeness"])["step"] == result["chosen"] for result in results
+    )
+    return [
+        *lines,
+        "",
+        f"The chosen checkpoint is the one most like the thing for {alike} of {len(results)}.",
+    ]
 
 
 def main() -> None:

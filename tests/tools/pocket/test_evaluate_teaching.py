@@ -9,9 +9,18 @@ import pytest
 import torch
 
 from perfusion_core.model.statistics import CovarianceStats
-from tools.pocket import evaluate_taught
+from perfusion_core.training.events import TrainEvent
+from perfusion_core.training.recipe import VALIDATION_PROMPTS
+from tools.pocket import evaluate_taught, evaluate_teaching
 from tools.pocket.evaluate_taught import along, prompt_score, table, together
-from tools.pocket.evaluate_teaching import PROMPTS, concept_name
+from tools.pocket.evaluate_teaching import (
+    ALONE_PLAIN,
+    PROMPTS,
+    Checkpoint,
+    Curve,
+    concept_name,
+    curves,
+)
 from tools.pocket.judge import HAT_NAMES, LEFT, RIGHT, SCENE_HEADS, Answer, Judge
 from tools.pocket.things import PLACES
 
@@ -70,6 +79,35 @@ def test_the_table_gives_means_first() -> None:
 def test_concepts_are_named_after_thing_and_art_style() -> None:
     assert concept_name("teddy bear", "cartoon") == "teddy-bear-cartoon"
     assert all("{}" in prompt for prompt, _ in PROMPTS)
+
+
+def test_a_curve_is_what_the_judge_sees_at_every_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(judge: Judge, images: list[Any]) -> Answer:
+        assert len(images) == len(ALONE_PLAIN)
+        answer = _answer(len(images))
+        answer.similarity[:, 0] = torch.arange(10) / 100  # thing 9 is the nearest, 3 is not among five
+        answer.similarity[: images[0], 0, 3] = 1
+        return answer
+
+    monkeypatch.setattr(evaluate_teaching, "look", look)
+    curve = Curve(Judge((8, 8, 16), cell=4), 3)
+    for step, right in ((0, 0), (30, 2), (60, 1)):
+        curve(TrainEvent("preview", step, 60, images=(right,) * len(VALIDATION_PROMPTS)), ())  # type: ignore[arg-type]
+    curve(TrainEvent("done", 60, 60, best_step=30), ())
+    count = len(ALONE_PLAIN)
+    assert [c.identity for c in curve.checkpoints] == pytest.approx([0, 2 / count, 1 / count])
+    assert curve.checkpoints[0].likeness == pytest.approx(0.03)
+    assert curve.chosen == 30
+
+
+def test_the_table_of_curves_says_where_the_choice_is_the_judges() -> None:
+    def result(chosen: int, *likeness: float) -> dict[str, Any]:
+        curve = [vars(Checkpoint(30 * k, value, 1.0, value)) for k, value in enumerate(likeness)]
+        return {"curve": curve, "chosen": chosen}
+
+    lines = curves([result(30, 0.0, 0.6, 0.4), result(30, 0.0, 0.2, 0.8)])
+    assert "| 30 | 40% | 100% | 0.40 | 2 |" in lines
+    assert lines[-1].endswith("for 1 of 2.")
 
 
 def _loaded(base: Any, inverse: torch.Tensor) -> Any:
