@@ -197,7 +197,7 @@ def test_a_folder_that_may_not_be_written_to_is_told_in_words(
             patch.setattr(os, "open", open_)
         else:
             patch.setattr(Path, "mkdir", refuse)
-        with pytest.raises(PerfusionError, match="may not be written to|Read-only file system"):
+        with pytest.raises(PerfusionError, match=r"may not be written to|Read-only file system"):
             acts[act]()
     acts[act]()
 
