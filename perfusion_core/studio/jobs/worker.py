@@ -36,12 +36,15 @@ class JobStopped(Exception):  # noqa: N818 - not an error
 
 @dataclass(frozen=True)
 class JobContext:
-    """What a handler may know and do while its job runs. `emit` never fails: a lost event loses no work."""
+    """What a handler may know and do while its job runs. `emit` never fails: a lost event loses no work.
+    `closing`: it should stop because the program ends, not because a person no longer wants it.
+    """
 
     job: Job
     folder: Path
     emit: Callable[[Json], None]
     should_stop: Callable[[], bool]
+    closing: Callable[[], bool]
 
 
 Handler = Callable[[JobContext], Json]
@@ -225,7 +228,8 @@ class Worker:
             except Exception as failure:
                 sys.stderr.write(f"{printable(str(failure))}\n")
 
-        context = JobContext(job, self.store.folder(job.id), emit, current.stop.is_set)
+        folder = self.store.folder(job.id)
+        context = JobContext(job, folder, emit, current.stop.is_set, lambda: self._closing)
         result: Json = {}
         error: str | None = None
         state: State = "done"
