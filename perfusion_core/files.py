@@ -150,6 +150,16 @@ def is_folder(path: str | os.PathLike[str]) -> bool:
         return False
 
 
+def lies_in(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> bool:
+    """Whether `path` is `folder` or below it once links are followed. Neither has to be there; what cannot be
+    a path at all lies nowhere.
+    """
+    try:
+        return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+    except ValueError:
+        return False
+
+
 def _require_regular(status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "it is not a plain file")

@@ -14,6 +14,7 @@ import pytest
 from perfusion_core.errors import PerfusionError
 from perfusion_core.files import (
     append_line,
+    lies_in,
     make_folder,
     move_folder,
     open_regular,
@@ -234,6 +235,15 @@ def test_a_folder_that_cannot_be_made_says_why_and_what_to_do(tmp_path: Path) ->
     for wrong in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / ("x" * 300), Path("nul\0")):
         with pytest.raises(PerfusionError, match=r"cannot be made \(.+\). Take another."):
             make_folder(wrong, "Take another.")
+
+
+def test_what_lies_in_a_folder_is_found_through_links_and_need_not_be_there(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (tmp_path / "link").symlink_to(home)
+    inside = (home, home / "outputs" / "new", tmp_path / "link" / "outputs")
+    outside = (tmp_path, tmp_path / "home-2", home / ".." / "outputs", home / "half\0path")
+    assert [lies_in(path, home) for path in (*inside, *outside)] == [True] * 3 + [False] * 4
 
 
 def test_a_line_cut_off_does_not_swallow_the_next(tmp_path: Path) -> None:

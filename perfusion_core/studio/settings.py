@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from perfusion_core.errors import PerfusionError, first_line
-from perfusion_core.files import PRIVATE_FILE, PRIVATE_FOLDER, make_folder, write_atomic
+from perfusion_core.files import PRIVATE_FILE, PRIVATE_FOLDER, lies_in, make_folder, write_atomic
 from perfusion_core.printable import printable
 
 APP_NAME = "perfusion-studio"
@@ -126,8 +126,9 @@ def write_preferences(home: Path, preferences: Preferences) -> None:
     write_atomic(home / PREFERENCES_FILE, preferences.model_dump_json(indent=1).encode(), private=True)
 
 
-def chosen_folder(text: str, what: str) -> Path:
-    """The folder that a person typed for `what` ("pictures", "models"), made where only it is missing.
+def chosen_folder(text: str, what: str, home: Path) -> Path:
+    """The folder that a person typed for `what` ("pictures", "models"), made where only it is missing, and
+    private to the user where it lies in the data folder `home`.
 
     A path that is not complete, or whose parent is not there, is more likely mistyped than meant: it is
     refused before anything is made. Raises `PerfusionError`.
@@ -144,7 +145,7 @@ def chosen_folder(text: str, what: str) -> Path:
         raise PerfusionError(
             f"“{text.strip()[:100]}” cannot be the folder for {what} ({error}). {way_out}"
         ) from None
-    make_folder(path, way_out)
+    make_folder(path, way_out, private=lies_in(path, home))
     if not os.access(path, os.W_OK | os.X_OK):
         raise PerfusionError(f"{path} cannot be the folder for {what}: it cannot be written to. {way_out}")
     return path

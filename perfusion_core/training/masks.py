@@ -90,7 +90,7 @@ def _mask(photo: Photo, mask: Given, superclass: str, warn: Callable[[str], None
     whole = np.ones((height, width), dtype=np.float32)
     if mask is None:
         return whole
-    values = _values(mask, photo)
+    values = mask_values(mask, photo)
     if values.shape != (height, width):
         if abs(values.shape[1] * height - values.shape[0] * width) > max(height, width):
             raise PhotoError(
@@ -105,7 +105,11 @@ def _mask(photo: Photo, mask: Given, superclass: str, warn: Callable[[str], None
     return np.clip(values, 0.0, 1.0)
 
 
-def _values(mask: Given, photo: Photo) -> Mask:
+def mask_values(mask: Given, photo: Photo) -> Mask:
+    """A mask that was given for a photo, of the size it was drawn in. Shape: (H, W) float32 in 0..1.
+
+    Raises PhotoError, naming the photo, for one that cannot be read.
+    """
     if isinstance(mask, (str, Path)):
         try:
             with open_regular(mask) as file, Image.open(file, formats=FORMATS) as opened:

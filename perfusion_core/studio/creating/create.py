@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfusion_core.errors import PerfusionError
-from perfusion_core.files import make_folder
 from perfusion_core.prompt_grammar import look_up
 from perfusion_core.sampling.generator import Generation, Progress, generate, grid
 from perfusion_core.sampling.png import read_recipe, save_png
@@ -16,8 +15,8 @@ from perfusion_core.sampling.repeat import differences, repeat
 from perfusion_core.sampling.request import GenerationRequest
 from perfusion_core.studio.bases import LoadedBase
 from perfusion_core.studio.creating.output_folder import (
-    WAY_OUT,
     free_folder,
+    make_out,
     next_number,
     save_sheet,
     slug,
@@ -80,7 +79,7 @@ def make_images(
         on_step=on_step,
         should_stop=should_stop,
     )
-    return _saved(made, out)
+    return _saved(made, out, library.home)
 
 
 def repeat_image(
@@ -117,7 +116,7 @@ def repeat_image(
         on_step=on_step,
         should_stop=should_stop,
     )
-    saved = _saved(made, out)
+    saved = _saved(made, out, library.home)
     return Saved(saved.paths, (*(f"Not the same as it was: {d}." for d in differing), *saved.warnings))
 
 
@@ -143,7 +142,7 @@ def make_grid(
         on_step=on_step,
         should_stop=should_stop,
     )
-    folder = free_folder(out, "grid", request)
+    folder = free_folder(out, "grid", request, library.home)
     pairs = [(a, b) for a in biases[0] for b in biases[1]][: len(made.images)]
     paths = [
         save_png(image.image, image.recipe, folder / f"{k + 1:02d}-{a:.2f}-{b:.2f}.png")
@@ -157,10 +156,10 @@ def make_grid(
     )
 
 
-def _saved(made: Generation, out: Path) -> Saved:
+def _saved(made: Generation, out: Path, home: Path) -> Saved:
     paths: list[Path] = []
     for image in made.images:
-        make_folder(out, WAY_OUT)
+        make_out(out, home)
         stem = f"{next_number(out):05d}-seed{image.recipe.seed}-{slug(image.recipe.prompt)}"
         paths.append(save_png(image.image, image.recipe, out / f"{stem}.png"))
     return Saved(paths, made.warnings, made.stopped)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perfusion_core.files import explained, make_folder, write_atomic
+from perfusion_core.files import explained, lies_in, make_folder, write_atomic
 from perfusion_core.studio.creating.contact_sheet import sheet
 
 if TYPE_CHECKING:
@@ -18,10 +18,17 @@ if TYPE_CHECKING:
 WAY_OUT = "Choose another one, with --out or in Settings."
 
 
-def free_folder(out: Path, kind: str, request: GenerationRequest) -> Path:
-    """A new folder in `out` for what `request` makes. Raises `PerfusionError` when it cannot be made."""
+def make_out(out: Path, home: Path) -> Path:
+    """Make a folder for images where it is missing, private to the user where it lies in the data folder
+    `home`. Raises `PerfusionError`.
+    """
+    return make_folder(out, WAY_OUT, private=lies_in(out, home))
+
+
+def free_folder(out: Path, kind: str, request: GenerationRequest, home: Path) -> Path:
+    """A new folder in `out` for what `request` makes, as `make_out` makes it. Raises `PerfusionError`."""
     folder = out / f"{next_number(out):05d}-{kind}-seed{request.seed}-{slug(request.prompt)}"
-    return make_folder(folder, WAY_OUT)
+    return make_out(folder, home)
 
 
 def next_number(out: Path) -> int:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from perfusion_core.studio.bases import LoadedBase
     from perfusion_core.studio.library.library import Library
 
+STAGE = "Drawing the front"  # what a teaching says then
 POINTS = 7
 PROMPT = "a photo of <{}> on the beach"
 

@@ -120,7 +120,7 @@ def make_front(
     shots = judge.shots(images, used, text) if judge is not None else []
     points = mean_points(shots, biases)
     best = points.index(knee(points)) if points else None
-    folder = free_folder(out, "front", request)
+    folder = free_folder(out, "front", request, library.home)
     saved = SavedFront(
         folder=folder,
         paths=[

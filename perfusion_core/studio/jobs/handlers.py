@@ -80,24 +80,30 @@ def _teach(library: Library, bases: Bases, context: JobContext) -> Json:
 def _first_front(library: Library, bases: Bases, context: JobContext, name: str, folder: Path) -> Json | None:
     """The front of the trained concept; None when it cannot be generated, for whatever reason.
 
-    The concept is in the library already, so a failure here is a warning. Files of an earlier attempt are
-    removed.
+    The concept is in the library already, so a failure here is a warning, and so is a person's Stop. Closing
+    the program raises `JobStopped`: resumed, the job has only the front left to draw. Files of an earlier
+    attempt are removed.
     """
-    from perfusion_core.studio.fronts.first_front import first_front
+    from perfusion_core.studio.fronts.first_front import STAGE, first_front
 
-    context.emit({"kind": "stage", "text": "Drawing the front"})
+    context.emit({"kind": "stage", "text": STAGE})
     place = folder / "run" / "front"
     remove_folder(place)
+    front: Json | None = None
+    problem = ""
     try:
         loaded = bases.get(context.job.request["base"])
         front = first_front(library, loaded, name, place, should_stop=context.should_stop)
     except Exception as error:
         if not isinstance(error, PerfusionError):
             sys.stderr.write(traceback.format_exc())
-        context.emit({"kind": "warning", "text": f"The front was not drawn. {first_line(error)}"})
-        return None
+        problem = f"The front was not drawn. {first_line(error)}"
+    if context.closing():
+        raise JobStopped({"folder": str(folder)})
     if context.should_stop():
-        context.emit({"kind": "warning", "text": "Drawing the front was stopped. Explore draws it anew."})
+        problem = "Drawing the front was stopped. Explore draws it anew."
+    if problem:
+        context.emit({"kind": "warning", "text": problem})
         return None
     return front
 

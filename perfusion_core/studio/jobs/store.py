@@ -19,8 +19,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from perfusion_core.errors import PerfusionError
+from perfusion_core.errors import PerfusionError, first_line
 from perfusion_core.files import append_line, make_folder, remove_folder, write_atomic
+from perfusion_core.printable import printable
 from perfusion_core.studio.jobs.event_log import EventLog
 
 Kind = Literal["teach", "generate", "front", "grid", "acting", "load"]
@@ -32,6 +33,10 @@ HISTORY = 300  # finished jobs that are kept
 REMEMBERED = 32  # finished jobs without a record that can still be asked for
 
 Json = dict[str, Any]
+
+
+class UnwritableError(PerfusionError):
+    """What a job asks for, or has come to, cannot be written as JSON. Trying again does not help."""
 
 
 class Job(BaseModel):
@@ -99,7 +104,8 @@ class JobStore:
 
     def new(self, kind: Kind, title: str, request: Json, *, recorded: bool = True) -> Job:
         """A queued job. Without `recorded` it is in memory only, listed until it is over, and gone with the
-        program. Raises `PerfusionError` when the record cannot be written; then there is no job.
+        program. Raises `PerfusionError` when the record cannot be written; then there is no job, whatever
+        the reason.
         """
         with self._lock:
             job = Job(
@@ -118,7 +124,7 @@ class JobStore:
             try:
                 make_folder(folder, "The job was not started.", private=True)
                 return self.save(job)
-            except PerfusionError:
+            except BaseException:
                 remove_folder(folder)
                 raise
 
@@ -131,21 +137,23 @@ class JobStore:
         """Write a changed job to the disk, and only then take the change over. Raises `PerfusionError`."""
         with self._lock:
             if job.id not in self._passing:
-                content = job.model_dump_json(indent=1).encode()
-                write_atomic(self.folder(job.id) / "job.json", content, private=True)
+                write_atomic(self.folder(job.id) / "job.json", _content(job), private=True)
                 self._unsaved.discard(job.id)
             return self._take_over(job)
 
     def keep(self, job: Job) -> Job:
         """Take a change over that has happened, whatever the disk says; it is written as soon as that works.
 
-        If the program ends before, the record tells an older truth: a finished job is then interrupted.
+        If the program ends before, the record tells an older truth: a finished job is then interrupted. A job
+        whose result cannot be written has failed, and the result is left out. Returns the job as it is kept.
         """
         with self._lock:
             try:
                 self.save(job)
             except PerfusionError as failure:
                 sys.stderr.write(f"{failure}\n")
+                if isinstance(failure, UnwritableError) and job.result:
+                    return self.keep(job.changed(state="failed", result={}, error=str(failure)))
                 self._unsaved.add(job.id)
                 return self._take_over(job)
             self._save_the_unsaved()
@@ -214,8 +222,12 @@ class JobStore:
         """
         if job_id in self._passing:
             return
-        line = json.dumps({"time": round(time.time(), 3), **event}, ensure_ascii=False, allow_nan=False)
-        append_line(self.folder(job_id) / "events.jsonl", line.encode())
+        stamped = {"time": round(time.time(), 3), **event}
+        try:
+            line = json.dumps(stamped, ensure_ascii=False, allow_nan=False).encode()
+        except (ValueError, TypeError, RecursionError) as problem:
+            raise UnwritableError(f"An event was left out: {first_line(problem)}.") from problem
+        append_line(self.folder(job_id) / "events.jsonl", line)
 
     def events(self, job_id: str, *, kind: str | None = None) -> list[Json]:
         """What happened so far, oldest first; only events of `kind` when given."""
@@ -235,8 +247,8 @@ class JobStore:
         return job
 
     def _save_the_unsaved(self) -> None:
-        with suppress(PerfusionError):  # the disk is still full: next time
-            for job_id in list(self._unsaved):
+        for job_id in list(self._unsaved):
+            with suppress(PerfusionError):  # the disk is still full: next time
                 self.save(self.get(job_id))
 
     def _forget(self, job_id: str) -> None:
@@ -257,3 +269,13 @@ class JobStore:
             return Job.model_validate_json((folder / "job.json").read_bytes())
         except (OSError, ValidationError):
             return None
+
+
+def _content(job: Job) -> bytes:
+    try:
+        return job.model_dump_json(indent=1).encode()
+    except ValueError as problem:  # among others half a character, as in file names that are no UTF-8
+        raise UnwritableError(
+            f"“{printable(job.title)}” cannot be recorded ({first_line(problem)}). Give the files and "
+            "folders that it uses names of whole characters, and try again."
+        ) from problem

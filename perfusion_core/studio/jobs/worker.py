@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perfusion_core.errors import PerfusionError
+from perfusion_core.errors import PerfusionError, first_line
 from perfusion_core.files import make_folder, write_atomic
+from perfusion_core.printable import printable
 from perfusion_core.studio.jobs.store import UNFINISHED, Job, JobStore, Json, Kind, State
 
 if TYPE_CHECKING:
@@ -35,12 +36,15 @@ class JobStopped(Exception):  # noqa: N818 - not an error
 
 @dataclass(frozen=True)
 class JobContext:
-    """What a handler may know and do while its job runs. `emit` never fails: a lost event loses no work."""
+    """What a handler may know and do while its job runs. `emit` never fails: a lost event loses no work.
+    `closing`: it should stop because the program ends, not because a person no longer wants it.
+    """
 
     job: Job
     folder: Path
     emit: Callable[[Json], None]
     should_stop: Callable[[], bool]
+    closing: Callable[[], bool]
 
 
 Handler = Callable[[JobContext], Json]
@@ -199,14 +203,33 @@ class Worker:
             return None
 
     def _run(self, job: Job, current: _Current) -> None:
+        ended = job.changed(
+            state="failed", result={}, error="Something unexpected went wrong; the terminal says what."
+        )
+        try:
+            ended = self._ended(job, current)
+        finally:
+            with self._wake:
+                try:
+                    if not current.abandoned:
+                        self.store.keep(ended.changed(finished_at=time.time()))
+                        self.store.prune()
+                finally:  # whatever happened: others wait for this job, and the next one for its turn
+                    self._current = None
+                    self._wake.notify_all()
+
+    def _ended(self, job: Job, current: _Current) -> Job:
+        """Have a job done; returns it as it ended, whatever its handler raises."""
+
         def emit(event: Json) -> None:
             try:
                 if not current.abandoned:
                     self.store.append(job.id, event)
-            except PerfusionError as failure:
-                sys.stderr.write(f"{failure}\n")
+            except Exception as failure:
+                sys.stderr.write(f"{printable(str(failure))}\n")
 
-        context = JobContext(job, self.store.folder(job.id), emit, current.stop.is_set)
+        folder = self.store.folder(job.id)
+        context = JobContext(job, folder, emit, current.stop.is_set, lambda: self._closing)
         result: Json = {}
         error: str | None = None
         state: State = "done"
@@ -215,17 +238,10 @@ class Worker:
         except JobStopped as stopped:
             state, result = ("interrupted" if self._closing else "stopped"), stopped.result
         except PerfusionError as failure:
-            state, error = "failed", str(failure)
+            state, error = "failed", printable(str(failure))
         except BaseException as failure:
             state, error = "failed", self._explain(job, failure)
-        finally:
-            with self._wake:
-                if not current.abandoned:
-                    finished = job.changed(state=state, result=result, error=error, finished_at=time.time())
-                    self.store.keep(finished)
-                    self.store.prune()
-                self._current = None
-                self._wake.notify_all()
+        return job.changed(state=state, result=result, error=error)
 
     def _explain(self, job: Job, failure: BaseException) -> str:
         from perfusion_core.model.device_memory import is_out_of_memory
@@ -241,7 +257,8 @@ class Worker:
             write_atomic(log, story.encode(errors="backslashreplace"), private=True)
         except PerfusionError:
             sys.stderr.write(story)
-        return f"Something unexpected went wrong ({type(failure).__name__}: {failure}). Details are in {log}."
+        said = f"{type(failure).__name__}: {first_line(failure)}"
+        return f"Something unexpected went wrong ({said}). Details are in {printable(str(log))}."
 
 
 def _free_memory() -> None:

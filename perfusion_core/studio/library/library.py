@@ -54,6 +54,7 @@ class Library:
     """
 
     def __init__(self, home: Path) -> None:
+        self.home = home
         self.folder = home / "library"
         self.trash = home / "trash"
 

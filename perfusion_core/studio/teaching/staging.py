@@ -141,25 +141,37 @@ def with_masks(staging: Staging, staged: Sequence[Staged], look: Look) -> tuple[
 def mirrored(staging: Staging, one: Staged) -> Staged:
     """The photo turned left to right, with the square and the mask that it was given by hand.
 
-    A copy takes the place of the file, which stays as it is. Raises `PerfusionError`.
+    A copy takes the place of the file, which stays as it is. A thumbnail that made way for newer ones is made
+    again, without its mask. Raises `PerfusionError`.
     """
+    import numpy as np
     from PIL import Image, ImageOps
 
-    from perfusion_core.training.photos import load_photos
+    from perfusion_core.training.masks import mask_values
+    from perfusion_core.training.photos import cropped, load_photos
 
-    full = load_photos(one.source)[0].full
+    photo = replace(load_photos(one.source)[0], original_name=one.name)
+    full = photo.full
     crop: Box | None = None
     if one.crop is not None:
+        photo = cropped(photo, one.crop)
         left, top, right, bottom = one.crop
         crop = (full.width - right, top, full.width - left, bottom)
     mask = one.mask
     if mask:
-        with Image.open(mask, formats=["PNG"]) as painted:
-            mask = str(staging_file(staging, ImageOps.mirror(painted), "painted"))
+        painted = np.round(mask_values(mask, photo) * 255).astype(np.uint8)
+        mask = str(staging_file(staging, ImageOps.mirror(Image.fromarray(painted)), "painted"))
     source = staging_file(staging, ImageOps.mirror(full), "mirrored")
-    with Image.open(one.thumbnail, formats=["PNG"]) as small:
-        shown = staging_file(staging, ImageOps.mirror(small), "thumbnails")
-    return replace(one, source=str(source), thumbnail=str(shown), crop=crop, mask=mask, away=False)
+    masked = one.masked
+    try:
+        with Image.open(one.thumbnail, formats=["PNG"]) as opened:
+            small = ImageOps.mirror(opened)
+    except OSError:
+        small, masked = ImageOps.mirror(photo.image), False
+    shown = thumbnail(staging, small)
+    return replace(
+        one, source=str(source), thumbnail=str(shown), masked=masked, crop=crop, mask=mask, away=False
+    )
 
 
 def look_for(staging: Staging, one: Staged, look: Look) -> tuple[Photo, NDArray[Any], str]:

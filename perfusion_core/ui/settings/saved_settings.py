@@ -24,8 +24,8 @@ def listen(room: SettingsRoom, studio: Studio, demo: gr.Blocks) -> None:
 
     def save(models: str | None, outputs: str | None, memory: float) -> Updates:
         try:
-            models_dir = typed_folder(models, home / "models", "models")
-            outputs_dir = typed_folder(outputs, home / "outputs", "pictures")
+            models_dir = typed_folder(models, home / "models", "models", home)
+            outputs_dir = typed_folder(outputs, home / "outputs", "pictures", home)
             prefer(
                 home,
                 models="" if models_dir == home / "models" else str(models_dir),
@@ -60,7 +60,9 @@ def listen(room: SettingsRoom, studio: Studio, demo: gr.Blocks) -> None:
     lan_access.listen(room.lan, studio)
 
 
-def typed_folder(text: str | None, default: Path, what: str) -> Path:
-    """The folder a person typed, or `default` for nothing. Raises `PerfusionError` saying why not."""
+def typed_folder(text: str | None, default: Path, what: str, home: Path) -> Path:
+    """The folder a person typed, or `default` for nothing; see `chosen_folder`. Raises `PerfusionError`
+    saying why not.
+    """
     typed = bounded(text, LONGEST_PATH, f"The folder for {what}")
-    return default if typed in ("", str(default)) else chosen_folder(typed, what)
+    return default if typed in ("", str(default)) else chosen_folder(typed, what, home)

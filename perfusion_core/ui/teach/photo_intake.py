@@ -50,12 +50,17 @@ def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
         except PerfusionError as error:
             return shown(staged, [*problems, str(error)])
 
-    def example(event: gr.EventData) -> Any:
+    def example(staged: list[Staged], event: gr.EventData) -> Any:
+        """A set of example photos in place of those that are there, with its words."""
         found = example_set(str(event.pick))
         if found is None:
             return gr.skip()
+        try:
+            taken = shown(stage(studio.staging, list(found.photos)), [])
+        except PerfusionError as error:
+            return shown(staged, [str(error)])
         return {
-            **shown(stage(studio.staging, list(found.photos)), []),
+            **taken,
             room.name: studio.library.free_name(found.name),
             room.kind: found.superclass,
         }
@@ -106,7 +111,8 @@ def listen(room: TeachRoom, studio: Studio, served: Served) -> None:
     # The drop zone takes the next photos also when these failed in a way that `take` did not see.
     taken.then(lambda: None, None, room.files, **AT_ONCE)
     taken.then(masks, seen, masked, **IN_TURN)
-    shown_example = room.examples.click(example, None, [*photos, room.name, room.kind], **IN_TURN, **EACH)
+    with_words = [*photos, room.name, room.kind]
+    shown_example = room.examples.click(example, room.staged, with_words, **IN_TURN, **EACH)
     shown_example.then(masks, seen, masked, **IN_TURN)
     room.photos.click(touch, seen, [*photos, room.form.flip], **IN_TURN, **EACH)
     room.kind.input(masks, seen, masked, trigger_mode="always_last", **IN_TURN)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfusion_core.errors import PerfusionError
-from perfusion_core.studio.fronts.first_front import as_front
+from perfusion_core.studio.fronts.first_front import STAGE, as_front
 from perfusion_core.studio.teaching.progress import TeachProgress, latest_teaching, teach_progress
 from perfusion_core.studio.teaching.run_folder import RunFolder
 from perfusion_core.ui.html import duration, escape, note, notes
@@ -94,6 +94,8 @@ def _line(studio: Studio, now: TeachProgress) -> str:
     step = f"Step {now.step} of {now.total}" if now.total else (now.stage or "Getting ready")
     if job.state == "running" and now.stage not in ("", "Teaching"):
         return now.stage if now.step >= now.total else step
+    if job.state == "interrupted" and now.stage == STAGE:
+        return "In the library. Resume draws its front"
     if job.state in ("stopped", "interrupted"):
         return f"{step}. Resume goes on from the last checkpoint"
     return step

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,61 @@ def test_a_teaching_killed_while_its_front_is_drawn_goes_on_with_the_front(
     (entry,) = studio.library.entries()
     assert (entry.id, entry.load().content_hash) == (taught.id, taught.load().content_hash)
     assert len(studio.library.deleted()) == int(overwrite)
+
+
+def _waits_to_be_stopped(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """The front goes on only when it is to stop. Returns what is set when drawing it has begun."""
+    entered, real = threading.Event(), fronts.first_front
+
+    def waiting(*arguments: Any, should_stop: Callable[[], bool], **options: Any) -> Any:
+        entered.set()
+        while not should_stop():
+            time.sleep(0.005)
+        return real(*arguments, should_stop=should_stop, **options)
+
+    monkeypatch.setattr(fronts, "first_front", waiting)
+    return entered
+
+
+def test_the_app_closed_while_the_front_is_drawn_goes_on_with_the_front_alone(
+    studio: Studio, loaded: Any, photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        entered = _waits_to_be_stopped(patch)
+        job = studio.submit_teach(TeachRequest(photos, "rex", "dog", settings=QUICK))
+        assert entered.wait(PATIENCE)
+        studio.close()
+    closed = Studio(studio.settings).job(job.id)
+    assert (closed.state, closed.error) == ("interrupted", None)
+    taught = studio.library.get("rex")
+
+    trained = []
+    monkeypatch.setattr(run, "make_squares", lambda *_: trained.append("again"))
+    again = Studio(studio.settings)
+    monkeypatch.setattr(again.bases, "get", lambda reference=None: loaded)
+    again.start()
+    try:
+        done = again.wait(again.resume(job.id).id, PATIENCE)
+        assert (done.state, done.result["concept"]) == ("done", "rex")
+        assert all(Path(path).is_file() for path in done.result["front"]["result"]["paths"])
+        assert trained == again.events(job.id, kind="warning") == []
+        assert len(list((taught.folder / "run" / "front").iterdir())) == 1
+        assert [entry.id for entry in again.library.entries()] == [taught.id]
+    finally:
+        again.close()
+
+
+def test_a_front_that_a_person_stops_leaves_the_teaching_done(
+    studio: Studio, photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered = _waits_to_be_stopped(monkeypatch)
+    job = studio.submit_teach(TeachRequest(photos, "rex", "dog", settings=QUICK))
+    assert entered.wait(PATIENCE)
+    studio.stop(job.id)
+    done = studio.wait(job.id, PATIENCE)
+    assert (done.state, done.result["concept"], done.result["front"]) == ("done", "rex", None)
+    said = [event["text"] for event in studio.events(job.id, kind="warning")]
+    assert said == ["Drawing the front was stopped. Explore draws it anew."]
 
 
 def test_killed_between_the_new_concept_and_the_old_ones_way_to_the_trash_ends_with_one(

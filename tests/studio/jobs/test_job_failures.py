@@ -1,4 +1,4 @@
-"""Jobs on a disk that fills up, and what must be known without asking the disk."""
+"""Jobs on a disk that fills up, jobs that cannot be written, and what is known without asking the disk."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ import pytest
 
 from perfusion_core import files
 from perfusion_core.errors import PerfusionError
-from perfusion_core.studio.jobs.store import HISTORY, JobStore, Json
+from perfusion_core.studio.jobs.store import JobStore, Json
 from perfusion_core.studio.jobs.worker import JobContext, JobStopped, Worker
+
+HALF = "caf\udce9"  # how Python gives a file name that is no UTF-8; it cannot be written as text
 
 
 class Disk:
@@ -188,6 +190,79 @@ def test_a_handler_that_ends_its_thread_fails_its_job_only(store: JobStore) -> N
         worker.close()
 
 
+def _does(bad: str, context: JobContext) -> Json:
+    """What a handler does that has come upon something that cannot be written."""
+    match bad:
+        case "message":
+            raise ValueError(HALF)
+        case "refusal":
+            raise PerfusionError(HALF)
+        case "kept result":
+            raise JobStopped({"paths": [HALF]})
+        case "event":
+            context.emit({"kind": "warning", "text": HALF})
+        case "NaN event":
+            context.emit({"kind": "step", "loss": float("nan")})
+        case "odd event":
+            context.emit({"kind": "step", "loss": object()})
+    return {"paths": [HALF]} if bad == "result path" else {"paths": []}
+
+
+@pytest.mark.parametrize(
+    "bad", ["message", "refusal", "result path", "kept result", "event", "NaN event", "odd event"]
+)
+def test_what_cannot_be_written_fails_its_job_at_most(store: JobStore, bad: str) -> None:
+    worker = Worker(
+        store, {"generate": lambda context: _does(bad if context.job.title == "bad" else "", context)}
+    )
+    worker.start()
+    try:
+        first = worker.wait(worker.submit("generate", "bad", {}).id, 10)
+        state, result = ("done", {"paths": []}) if "event" in bad else ("failed", {})
+        assert (first.state, first.result) == (state, result)
+        assert bool(first.error) == (state == "failed")
+        assert worker.wait(worker.submit("generate", "good", {}).id, 10).state == "done"
+        assert [job.state for job in JobStore(store.root).all()] == [state, "done"]
+    finally:
+        worker.close()
+
+
+def test_a_request_that_cannot_be_written_is_refused_and_leaves_nothing(
+    worker: Worker, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(PerfusionError, match="cannot be recorded"):
+        worker.submit("generate", "bad", {"out": f"/pictures/{HALF}"})
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("perfusion_core.studio.jobs.store.write_atomic", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            worker.submit("generate", "interrupted", {})
+    assert list(worker.store.root.iterdir()) == worker.store.all() == []
+    gate.leave.set()
+    assert worker.wait(worker.submit("generate", "good", {}).id, 10).state == "done"
+
+
+def test_whoever_waits_is_told_also_when_the_end_of_a_job_fails(
+    worker: Worker, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    job = worker.submit("generate", "first", {})
+    assert gate.entered.wait(5)
+    with monkeypatch.context() as patch:
+        patch.setattr(worker.store, "prune", broken)
+        waiting = threading.Thread(target=worker.wait, args=(job.id,), daemon=True)
+        waiting.start()
+        gate.leave.set()
+        waiting.join(5)
+        assert not waiting.is_alive()
+    assert worker.wait(worker.submit("generate", "second", {}).id, 10).state == "done"
+
+
 def test_looking_at_jobs_reads_no_file_when_nothing_has_changed(
     worker: Worker, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,22 +280,6 @@ def test_looking_at_jobs_reads_no_file_when_nothing_has_changed(
     assert worker.position("nothere") == 0
 
 
-def test_the_history_is_bounded_but_what_can_be_resumed_stays(tmp_path: Path) -> None:
-    store = JobStore(tmp_path / "jobs")
-    store.own()
-    stopped = store.save(store.new("teach", "half a dog", {}).changed(state="stopped"))
-    waiting = store.new("generate", "waits", {})
-    for k in range(12):
-        store.save(store.new("generate", f"job {k}", {}).changed(state="done"))
-    store.prune(keep=10)
-    titles = [job.title for job in store.all()]
-    assert titles == ["half a dog", "waits", *(f"job {k}" for k in range(2, 12))]
-    assert [job.title for job in JobStore(store.root).all()] == titles
-    assert {stopped.id, waiting.id} <= {path.name for path in store.root.iterdir()}
-    assert len(list(store.root.iterdir())) == 12
-    assert HISTORY >= 100
-
-
 def test_a_job_without_a_record_is_listed_until_it_is_over_and_leaves_nothing(
     worker: Worker, gate: Gate, disk: Disk
 ) -> None:
@@ -233,34 +292,3 @@ def test_a_job_without_a_record_is_listed_until_it_is_over_and_leaves_nothing(
     assert worker.store.all() == []
     assert worker.store.get(job.id).state == "done"
     assert not worker.store.root.exists()
-
-
-def test_events_are_read_once_and_a_line_in_the_making_is_read_when_it_is_whole(
-    store: JobStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    job = store.new("teach", "a dog", {})
-    for step in range(3):
-        store.append(job.id, {"kind": "step", "step": step})
-    assert [event["step"] for event in store.events(job.id)] == [0, 1, 2]
-    log = store.folder(job.id) / "events.jsonl"
-    with log.open("ab") as file:
-        file.write(b'{"kind": "step", "st')
-    assert len(store.events(job.id)) == 3
-    with log.open("ab") as file:
-        file.write(b'ep": 3}')
-    assert [event["step"] for event in store.events(job.id)] == [0, 1, 2, 3]
-    store.append(job.id, {"kind": "step", "step": 4})
-    import json
-
-    parsed: list[Any] = []
-    real = json.loads
-    monkeypatch.setattr(json, "loads", lambda text: parsed.append(text) or real(text))
-    assert [event["step"] for event in store.events(job.id)] == [0, 1, 2, 3, 4]
-    assert len(parsed) == 2  # the two new lines
-
-
-def test_jobs_and_their_events_are_the_users_alone(store: JobStore) -> None:
-    job = store.new("generate", "a secret prompt", {})
-    store.append(job.id, {"kind": "step"})
-    modes = {path.name: path.stat().st_mode & 0o777 for path in (store.root, *store.root.rglob("*"))}
-    assert modes == {"jobs": 0o700, job.id: 0o700, "job.json": 0o600, "events.jsonl": 0o600}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import pytest
 
 from perfusion_core.concept import save_concept
 from perfusion_core.errors import LibraryError, PerfusionError
+from perfusion_core.sampling.request import GenerationRequest
 from perfusion_core.studio.app import Studio
+from perfusion_core.studio.creating.create import make_images
 from perfusion_core.studio.creating.live import FOLDER, is_live
 from perfusion_core.studio.jobs.store import JobStore
 from perfusion_core.studio.library.bundled import welcome
@@ -29,6 +32,7 @@ from perfusion_core.studio.settings import (
     write_preferences,
 )
 from perfusion_core.studio.teaching.save_now import save_now
+from perfusion_core.studio.teaching.staging import stage
 
 
 def test_bundled_concepts_come_into_a_library_that_was_never_used_and_only_there(
@@ -71,28 +75,90 @@ def test_a_folder_that_is_no_place_is_refused_before_anything_is_made(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PerfusionError, match="Give the full path"):
-        chosen_folder(text, "pictures")
+        chosen_folder(text, "pictures", tmp_path / "home")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_new_folder_in_one_that_is_there_is_made_and_a_file_is_refused(tmp_path: Path) -> None:
-    assert chosen_folder(f" {tmp_path / 'new'} ", "pictures") == tmp_path / "new"
+    assert chosen_folder(f" {tmp_path / 'new'} ", "pictures", tmp_path / "home") == tmp_path / "new"
     assert (tmp_path / "new").is_dir()
     (tmp_path / "file").touch()
     with pytest.raises(PerfusionError, match="Give the full path"):
-        chosen_folder(str(tmp_path / "file"), "pictures")
+        chosen_folder(str(tmp_path / "file"), "pictures", tmp_path / "home")
 
 
+def _seen_by_others(folder: Path) -> set[str]:
+    """What of a data folder others on this machine could read, by name; nothing inside private folders."""
+    found: set[str] = set()
+    for path in folder.iterdir():
+        if path.stat().st_mode & 0o077:
+            found |= {path.name} | (_seen_by_others(path) if path.is_dir() else set())
+    return found
+
+
+@pytest.fixture
+def usual_umask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("usual_umask")
 def test_a_data_folder_of_an_earlier_version_becomes_the_users_alone(settings: Any) -> None:
-    for name in ("library", "jobs", "cache"):
-        (settings.home / name).mkdir(parents=True, mode=0o755)
+    for name in ("library", "jobs", "cache", "outputs", "trash", "cache/staging"):
+        (settings.home / name).mkdir(parents=True)
+        (settings.home / name / "old.png").touch()
     write_preferences(settings.home, Preferences())
     (settings.home / PREFERENCES_FILE).chmod(0o644)
+    assert {"old.png", "staging", PREFERENCES_FILE} <= _seen_by_others(settings.home)
     studio = Studio(settings)
     studio.start()
     studio.close()
-    modes = {path.name: path.stat().st_mode & 0o077 for path in settings.home.iterdir()}
-    assert {modes[name] for name in ("library", "jobs", "cache", PREFERENCES_FILE)} == {0}
+    assert _seen_by_others(settings.home) <= {"studio.lock"}
+
+
+@pytest.mark.usefixtures("usual_umask")
+def test_what_is_made_in_a_data_folder_that_others_may_read_is_the_users_alone_at_once(
+    settings: Any, loaded: Any, make_concept: Any, photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = settings.home
+    home.mkdir(parents=True)
+    studio = Studio(replace(settings, outputs=home / "outputs"))
+    monkeypatch.setattr(studio.bases, "get", lambda reference=None: loaded)
+    studio.start()
+    try:
+        studio.library.add(make_concept(loaded.base))
+        studio.library.add(make_concept(loaded.base, "mug", "cup", seed=1))
+        asked = GenerationRequest("<biscuit> and <mug>", seed=1, steps=1)
+        deeper = home / "pictures" / "mine"
+        jobs = [
+            studio.submit_generate(asked),
+            studio.submit_front(asked, "biscuit", (0.5,)),
+            studio.submit_grid(asked, ("biscuit", "mug"), ((0.5,), (0.5,)), out=deeper),
+        ]
+        assert [studio.wait(job.id, 60).error for job in jobs] == [None] * 3
+        stage(studio.staging, photos)
+        studio.library.delete("mug")
+        chosen_folder(str(home / "chosen"), "pictures", home)
+    finally:
+        studio.close()
+    names = {path.name for path in home.iterdir()}
+    assert {"outputs", "pictures", "chosen", "cache", "trash", "library", "jobs"} <= names
+    assert len(list(home.rglob("0000*"))) == 3
+    assert _seen_by_others(home) <= {"studio.lock"}
+
+
+@pytest.mark.usefixtures("usual_umask")
+def test_pictures_made_elsewhere_can_be_read_by_whoever_may_read_there(
+    library: Library, loaded: Any, make_concept: Any, tmp_path: Path
+) -> None:
+    library.add(make_concept(loaded.base))
+    out = tmp_path / "shared"
+    (made,) = make_images(library, loaded, GenerationRequest("<biscuit>", seed=1, steps=1), out).paths
+    assert (out.stat().st_mode & 0o777, made.stat().st_mode & 0o777) == (0o755, 0o644)
+    assert (
+        chosen_folder(str(tmp_path / "new"), "pictures", tmp_path / "home").stat().st_mode & 0o777
+    ) == 0o755
 
 
 def test_a_chosen_base_is_found_again_unless_the_start_says_otherwise(settings: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,18 @@ from PIL import Image
 
 from perfusion_core.errors import PerfusionError
 from perfusion_core.studio.app import Studio
+from perfusion_core.studio.teaching import staging as staging_module
 from perfusion_core.studio.teaching.mask_editor import SIDE, Frame, Table, apply, open_photo, recut
 from perfusion_core.studio.teaching.run import TeachRequest, begin_teaching
 from perfusion_core.studio.teaching.run_folder import RunFolder
-from perfusion_core.studio.teaching.staging import Look, stage, staged_again, with_masks
+from perfusion_core.studio.teaching.staging import (
+    PAINTED_FOR,
+    Look,
+    stage,
+    staged_again,
+    staging_file,
+    with_masks,
+)
 
 DOG = Look("dog")
 
@@ -78,6 +88,32 @@ def test_a_painted_mask_is_kept_with_its_square_and_comes_back_on_the_table(
     assert again.opened.painted
     assert opacity(again, (5, 5)) == 140
     assert opacity(again, (300, 300)) == 0
+
+
+def test_a_painted_mask_stays_while_what_can_be_made_again_makes_way_and_goes_after_a_month(
+    studio: Studio, photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging_module, "KEPT", 3)
+    one = stage(studio.staging, photos)[0]
+    table = open_photo(studio.staging, one, 0, DOG)
+    after = apply(studio.staging, one, table.opened, painted(table.layer, (0, 0, 128, 128)))
+    for _ in range(10):
+        staging_file(studio.staging, Image.new("RGB", (8, 8)), "thumbnails")
+        staging_file(studio.staging, Image.new("L", (8, 8)), "masks")
+    assert not Path(one.thumbnail).exists()
+    assert not Path(table.opened.mask).exists()
+    again = open_photo(studio.staging, after, 0, DOG)
+    assert again.opened.painted
+    assert (opacity(again, (5, 5)), opacity(again, (300, 300))) == (140, 0)
+
+    month = time.time() - PAINTED_FOR
+    os.utime(after.mask, (month + 3600, month + 3600))
+    staging_file(studio.staging, Image.new("L", (8, 8)), "painted")
+    assert Path(after.mask).exists()
+    os.utime(after.mask, (month - 3600, month - 3600))
+    newer = staging_file(studio.staging, Image.new("L", (8, 8)), "painted")
+    assert not Path(after.mask).exists()
+    assert newer.exists()
 
 
 def test_nothing_left_to_learn_from_is_refused(studio: Studio, photos: list[Path]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +13,20 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageOps
 
-from perfusion_core.errors import PhotoError
+from perfusion_core.errors import PerfusionError, PhotoError
 from perfusion_core.studio.app import Studio
 from perfusion_core.studio.bases import Missing
+from perfusion_core.studio.teaching import staging as staging_module
 from perfusion_core.studio.teaching.example_photos import example_set, example_sets
-from perfusion_core.studio.teaching.staging import Look, Staged, mirrored, overlay, stage, with_masks
+from perfusion_core.studio.teaching.staging import (
+    Look,
+    Staged,
+    mirrored,
+    overlay,
+    stage,
+    staging_file,
+    with_masks,
+)
 
 
 @pytest.fixture
@@ -130,3 +142,78 @@ def test_a_photo_that_is_gone_cannot_be_mirrored(studio: Studio, tmp_path: Path)
     gone = Staged(str(tmp_path / "gone.png"), "gone.png", str(tmp_path / "gone.png"))
     with pytest.raises(PhotoError, match=r"gone\.png"):
         mirrored(studio.staging, gone)
+
+
+def test_a_photo_whose_thumbnail_has_made_way_for_newer_ones_is_still_mirrored(
+    studio: Studio, tmp_path: Path
+) -> None:
+    (one,) = stage(studio.staging, [boot(tmp_path / "boot.png")])
+    one = replace(one, crop=(15, 10, 65, 60), masked=True)
+    Path(one.thumbnail).unlink()
+    made = mirrored(studio.staging, one)
+    assert not made.masked  # of the mask that was seen in it nothing is left
+    with Image.open(made.thumbnail) as shown, Image.open(made.source) as whole:
+        assert made.crop is not None
+        expected = whole.convert("RGB").crop(made.crop).resize(shown.size)
+        assert np.abs(np.asarray(shown, int) - np.asarray(expected, int)).max() <= 1
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\x89PNG\r\n\x1a\n and no more"])
+def test_a_mask_that_is_gone_or_damaged_is_named_when_its_photo_is_mirrored(
+    studio: Studio, tmp_path: Path, content: bytes | None
+) -> None:
+    (one,) = stage(studio.staging, [boot(tmp_path / "boot.png")])
+    mask = tmp_path / "painted.png"
+    if content is not None:
+        mask.write_bytes(content)
+    with pytest.raises(PhotoError, match=r"mask of .*my boot\.png.* cannot be read"):
+        mirrored(studio.staging, replace(one, name="my boot.png", mask=str(mask)))
+
+
+@pytest.mark.parametrize("refused", ["open", "mkdir"])
+@pytest.mark.parametrize("act", ["stage", "mirrored", "staging_file"])
+def test_a_folder_that_may_not_be_written_to_is_told_in_words(
+    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: str, refused: str
+) -> None:
+    path = boot(tmp_path / "boot.png")
+    shown = Staged(str(path), path.name, str(path))
+    acts = {
+        "stage": lambda: stage(studio.staging, [path]),
+        "mirrored": lambda: mirrored(studio.staging, shown),
+        "staging_file": lambda: staging_file(studio.staging, Image.new("L", (8, 8)), "painted"),
+    }
+    real = os.open
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    def open_(file: Any, flags: int, *arguments: Any, **options: Any) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            refuse()
+        return real(file, flags, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        if refused == "open":
+            patch.setattr(os, "open", open_)
+        else:
+            patch.setattr(Path, "mkdir", refuse)
+        with pytest.raises(PerfusionError, match=r"may not be written to|Read-only file system"):
+            acts[act]()
+    acts[act]()
+
+
+def test_photos_are_staged_and_mirrored_while_others_push_their_thumbnails_out(
+    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging_module, "KEPT", 3)
+    paths = [boot(tmp_path / f"{k}.png", 20 + k) for k in range(8)]
+
+    def take(path: Path) -> int:
+        for _ in range(6):
+            (one,) = stage(studio.staging, [path])
+            mirrored(studio.staging, one)
+        return 6
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(take, paths)) == 48
+    assert len(list((studio.staging.folder / "thumbnails").iterdir())) <= 3

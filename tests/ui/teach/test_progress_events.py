@@ -9,6 +9,7 @@ import gradio as gr
 import pytest
 
 from perfusion_core.studio.app import Studio
+from perfusion_core.studio.fronts.first_front import STAGE
 from perfusion_core.studio.jobs.store import Job, JobStore
 from perfusion_core.studio.settings import Settings
 from perfusion_core.ui.create import room as create
@@ -90,3 +91,12 @@ def test_without_a_teaching_the_card_explains_how_it_goes(page: Page) -> None:
     shown = page.shown()
     assert "How teaching goes" in shown[page.panel.card]
     assert shown[page.panel.job] == ""
+
+
+def test_a_teaching_closed_while_its_front_was_drawn_says_what_resume_does(page: Page) -> None:
+    store = JobStore(page.studio.settings.jobs_folder)
+    job = store.save(page.teaching("rex").changed(state="interrupted"))
+    store.append(job.id, {"kind": "step", "step": 4, "total": 4, "loss": 0.1, "seconds": 1.0})
+    assert "Resume goes on from the last checkpoint" in page.shown()[page.panel.card]
+    store.append(job.id, {"kind": "stage", "text": STAGE})
+    assert "In the library. Resume draws its front" in page.shown()[page.panel.card]
