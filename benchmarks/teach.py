@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=8, help="counted steps")
     parser.add_argument("--size", type=int, help="pixels; the base's own by default")
     parser.add_argument("--batch", type=int, help="examples a step; the preset's by default")
-    parser.add_argument("--memory", type=float, help="GB, for the preset")
+    parser.add_argument("--memory", type=float, help="GiB beside the weights, for the preset")
     options = parser.parse_args()
     base = base_from(options)
     chosen = {"resolution": options.size, "batch_size": options.batch}

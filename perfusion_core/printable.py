@@ -25,6 +25,15 @@ def is_showable(text: str) -> bool:
     return not any(unicodedata.category(c) in _NOT_SHOWN and c != "\n" for c in text)
 
 
+def is_text(text: str) -> bool:
+    """Whether it can be written as UTF-8: not so with half a character, as names of files may have."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def printable_json(value: object) -> str:
     """JSON for people and programs alike: indented, in any script, and safe to print. Nothing is lost."""
     lines = json.dumps(value, indent=1, ensure_ascii=False).split("\n")

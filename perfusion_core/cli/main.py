@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from perfusion_core.cli.parser import make_parser
 from perfusion_core.errors import PerfusionError
-from perfusion_core.printable import printable
+from perfusion_core.printable import is_text, printable
 
 if TYPE_CHECKING:
     import argparse
@@ -97,13 +97,11 @@ def _settings(options: argparse.Namespace) -> Settings:
     given = {name: getattr(options, name, None) for name in ("base", "device", "dtype")}
     settings = replace(settings, **{name: value for name, value in given.items() if value is not None})
     settings = replace(settings, base_given=settings.base_given or given["base"] is not None)
-    try:
-        settings.base.encode()
-    except UnicodeEncodeError:  # it is written into recipes and concepts, which are UTF-8
+    if not is_text(settings.base):  # it is written into recipes and concepts, which are UTF-8
         raise PerfusionError(
             f"There is no base model at {printable(settings.base)[:200]}: that is not whole text. Rename the "
             "folder or file, or choose another with --base."
-        ) from None
+        )
     return settings
 
 

@@ -96,7 +96,7 @@ class BaseSetup:
         )
         loaded = Bases(settings).get()
         if self.share < 1.0:
-            loaded.settings = replace(settings, memory=_budget(loaded.base.device, self.share))
+            loaded.settings = replace(settings, memory=_share_of(loaded.base.device, self.share))
         if self.shared is None:
             loaded.covariance = covariance_for(loaded.base, self.cache, progress=False)
             return loaded
@@ -109,11 +109,11 @@ class BaseSetup:
         return loaded
 
 
-def _budget(device: Any, share: float) -> float | None:
-    """GiB that one of several workers of a graphics card has beside its weights; None on other devices."""
+def _share_of(device: Any, share: float) -> float | None:
+    """GB of a graphics card's memory for one of several workers on it; None on other devices."""
     import torch
 
     if device.type != "cuda":
         return None
     _, total = torch.cuda.mem_get_info(device)
-    return max(0.0, share * total - torch.cuda.memory_allocated(device)) / 2**30
+    return share * total / 1e9

@@ -104,7 +104,7 @@ def _refusal(name: str, shapes: Mapping[str, list[int]], kind: str | None) -> st
     if known is not None:
         return known.words(name)
     entry = shapes.get(f"{_UNET}input_blocks.0.0.weight")
-    if entry is not None and entry[1] != 4:
+    if entry is not None and len(entry) == 4 and entry[1] != 4:
         inpainting = refusal_of("StableDiffusionInpaint")
         assert inpainting is not None
         return inpainting.words(name)
@@ -130,7 +130,7 @@ def _told(name: str, shapes: Mapping[str, list[int]], signs: Mapping[str, tuple[
 
 def _is_refiner(shapes: Mapping[str, list[int]]) -> bool:
     reading = shapes.get(_READS.format(_PLACES[1]))
-    return reading is not None and reading[-1] == 1280
+    return bool(reading) and reading[-1] == 1280
 
 
 def _incomplete(name: str, shapes: Mapping[str, list[int]], kind: str) -> str:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import gc
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import torch
 from accelerate.utils.memory import should_reduce_batch_size
+
+if TYPE_CHECKING:
+    from perfusion_core.model.families.description import Family
 
 # What accelerate's own list lacks: Windows' and Linux' words for main memory.
 _MORE_WORDS = ("not enough memory", "cannot allocate memory")
@@ -44,3 +48,10 @@ def free_gib(device: torch.device) -> float:
     else:
         found = psutil.virtual_memory().available
     return max(0, found) / 2**30
+
+
+def weights_gib(pipeline: Any, family: Family) -> float:
+    """What the weights of a pipeline's parts take on their device, in GiB."""
+    parts = (getattr(pipeline, part) for part in family.parts)
+    weights = (weight for part in parts for weight in (*part.parameters(), *part.buffers()))
+    return sum(weight.numel() * weight.element_size() for weight in weights) / 2**30

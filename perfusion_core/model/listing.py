@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from perfusion_core.errors import BaseModelError
+from perfusion_core.errors import BaseModelError, first_line
+from perfusion_core.files import is_folder
 from perfusion_core.model.checkpoint_kind import checkpoint_kind
 from perfusion_core.model.families.registry import family_of_index, require_packages
-from perfusion_core.printable import printable
+from perfusion_core.printable import is_text, printable
 
 POCKET = "pocket"
 # Libraries a pipeline's parts may come from; anything else would be code from the model's own folder.
@@ -25,7 +27,8 @@ _HUB_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
 class BaseListing:
     """A base model found on this machine; `reason` says why when it is not supported.
 
-    `parts` are the parts that have weights, where it is a folder.
+    id: what loads it; title and reason can be printed, and all three be written as UTF-8. `parts` are the
+    parts that have weights, where it is a folder.
     """
 
     id: str
@@ -50,21 +53,71 @@ def hub_cache_folder() -> Path:
 
 
 def available_bases(models_dir: str | Path | None = None) -> list[BaseListing]:
-    """The bundled model, those in `models_dir` (folders and .safetensors files), those in the hub's cache."""
+    """The bundled model, those in `models_dir` (folders and .safetensors files), those in the hub's cache.
+
+    Raises nothing: what is in `models_dir` and cannot be read or named is listed with the reason.
+    """
     found: list[BaseListing] = []
-    if (pocket_folder() / "model_index.json").is_file():
-        found.append(_listing(POCKET, "Pocket (bundled)", pocket_folder()))
-    folder = Path(models_dir) if models_dir else None
-    for path in sorted(folder.iterdir()) if folder and folder.is_dir() else ():
-        if (path / "model_index.json").is_file():
-            found.append(_listing(str(path), path.name, path))
-        elif path.suffix == ".safetensors" and path.is_file():
-            found.append(_file_listing(path))
-    for path in sorted(hub_cache_folder().glob("models--*/snapshots/*/model_index.json")):
-        name = path.parents[2].name.removeprefix("models--").replace("--", "/")
+    with suppress(OSError):
+        if _is_model(pocket_folder()):
+            found.append(_listing(POCKET, "Pocket (bundled)", pocket_folder()))
+    found += _listings_in(Path(models_dir)) if models_dir else []
+    for name, folder in _in_hub_cache(hub_cache_folder()):
         if all(base.id != name for base in found):
-            found.append(_listing(name, name, path.parent))
+            found.append(_listing(name, name, folder))
     return found
+
+
+def _listings_in(models: Path) -> list[BaseListing]:
+    if not is_folder(models):
+        return []
+    try:
+        children = sorted(models.iterdir())
+    except OSError as error:
+        return [_unreadable(models, str(models), error)]
+    return [listing for path in children if (listing := _listed(path)) is not None]
+
+
+def _listed(path: Path) -> BaseListing | None:
+    """What lies at `path` in the folder of models; None for what is no model."""
+    try:
+        folder = _is_model(path)
+        if not folder and not (path.suffix == ".safetensors" and path.is_file()):
+            return None
+    except OSError as error:
+        return _unreadable(path, path.name, error)
+    if not is_text(str(path)):
+        return _refused(
+            str(path),
+            path.name,
+            path,
+            f"{path.name} has a name that is no text in UTF-8, or lies in a folder that has. Rename it.",
+        )
+    return _listing(str(path), path.name, path) if folder else _file_listing(path)
+
+
+def _is_model(folder: Path) -> bool:
+    """Raises OSError for what may not be read."""
+    return (folder / "model_index.json").is_file()
+
+
+def _in_hub_cache(cache: Path) -> Iterator[tuple[str, Path]]:
+    """Id and folder of the pipelines in the hub's cache, which keeps others' models as well."""
+    for repository in _children(cache):
+        name = repository.name.removeprefix("models--").replace("--", "/")
+        if name == repository.name or not is_text(name):
+            continue
+        for snapshot in _children(repository / "snapshots"):
+            with suppress(OSError):
+                if _is_model(snapshot):
+                    yield name, snapshot
+
+
+def _children(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except (OSError, ValueError):  # ValueError: what cannot be a path
+        return []
 
 
 def on_disk(reference: str, models_dir: str | Path | None = None) -> Path | None:
@@ -99,16 +152,26 @@ def _listing(reference: str, title: str, folder: Path) -> BaseListing:
     try:
         family = family_of_index(require_supported(folder, title), title)
     except BaseModelError as error:
-        return BaseListing(reference, title, folder, False, str(error))
-    return BaseListing(reference, title, folder, True, parts=family.parts)
+        return _refused(reference, title, folder, str(error))
+    return BaseListing(reference, printable(title), folder, True, parts=family.parts)
 
 
 def _file_listing(path: Path) -> BaseListing:
     try:
         checkpoint_kind(path)
     except BaseModelError as error:
-        return BaseListing(str(path), path.stem, path, False, str(error))
-    return BaseListing(str(path), path.stem, path, True)
+        return _refused(str(path), path.stem, path, str(error))
+    return BaseListing(str(path), printable(path.stem), path, True)
+
+
+def _refused(reference: str, title: str, path: Path, reason: str) -> BaseListing:
+    reference = reference if is_text(reference) else printable(reference)
+    return BaseListing(reference, printable(title), path, False, printable(reason))
+
+
+def _unreadable(path: Path, name: str, error: OSError) -> BaseListing:
+    reason = error.strerror or first_line(error)
+    return _refused(str(path), name, path, f"{name} cannot be read ({reason}). Allow reading it.")
 
 
 def require_supported(folder: Path, name: str) -> dict[str, Any]:
@@ -123,10 +186,11 @@ def require_supported(folder: Path, name: str) -> dict[str, Any]:
             isinstance(source, list)
             and source
             and source[0] is not None
-            and source[0] not in _KNOWN_LIBRARIES
+            and str(source[0]) not in _KNOWN_LIBRARIES
         ):
             raise BaseModelError(
-                f"{name} brings code of its own for its {part}, which is never run. Use a model without it."
+                f"{name} brings code of its own for its {printable(part)[:60]}, which is never run. "
+                "Use a model without it."
             )
     return index
 
@@ -139,7 +203,7 @@ def _read_index(folder: Path, name: str) -> dict[str, Any]:
             f"{name} is a folder without model_index.json, so it is not a diffusers model. "
             "Choose the folder that holds model_index.json, or a single .safetensors checkpoint."
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # RecursionError: brackets without end
         raise BaseModelError(
             f"{name}: its model_index.json cannot be read. Download the model again."
         ) from error

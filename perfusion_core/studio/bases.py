@@ -33,10 +33,17 @@ class LoadedBase:
         self.base = base
         self.settings = settings
 
-    @property
-    def memory(self) -> float | None:
-        """The device memory for training, in GB; None where it was not set."""
-        return self.settings.memory
+    def training_gib(self) -> float:
+        """GiB that a training may take beside the weights: what the device has free, and no more than they
+        leave of the memory that was chosen.
+        """
+        from perfusion_core.model.device_memory import free_gib, weights_gib
+
+        free = free_gib(self.base.device)
+        if self.settings.memory is None:
+            return free
+        left = self.settings.memory * 1e9 / 2**30 - weights_gib(self.base.pipeline, self.base.family)
+        return max(0.0, min(free, left))
 
     @cached_property
     def covariance(self) -> CovarianceStats:

@@ -24,8 +24,8 @@ LONGEST_PATH = 1000  # characters
 class Settings:
     """All of the program's surroundings. Folders are made when something is first written into them.
 
-    memory: the device memory for training on a Stable Diffusion base, in GB (see `Recipe.preset`); None for
-    what the graphics card has free. base_given: the base was named at the start, by an option or the
+    memory: what the graphics card is taken to have for training, the base's weights in it, in GB (10**9
+    bytes); None for what it has free. base_given: the base was named at the start, by an option or the
     environment.
     """
 
@@ -99,8 +99,8 @@ _Reference = Annotated[str, Field(max_length=1000)]
 class Preferences(BaseModel):
     """Empty or zero means: as the program was started.
 
-    base: the base model; models, outputs: folders; memory: the device memory for training, in GB; lan_user
-    and lan_secret: the login for other machines (see `access`), none when empty.
+    base: the base model; models, outputs: folders; memory: as in `Settings`; lan_user and lan_secret: the
+    login for other machines (see `access`), none when empty.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")

@@ -8,8 +8,8 @@ import numpy as np
 
 # GiB by batch size, of Stable Diffusion 1.5's denoiser at 512 pixels in half precision: activations that the
 # backward pass needs, without the weights. Between two sizes they grow linearly.
-# Checkpointed it is 0.7 for one example, 1.5 for four.
 _MEASURED = ((1, 1.4), (2, 2.4), (4, 4.2), (16, 15.4))
+_MEASURED_CHECKPOINTED = ((1, 0.7), (2, 1.0), (4, 1.5), (16, 4.3))
 _MEASURED_AT = 512  # pixels; activations grow with the number of pixels
 # Of other families only what one example at 1024 pixels keeps for the backward pass is known, computed from
 # shapes by `benchmarks.teach_memory`; the same count for Stable Diffusion 1.5 gives 0.69 and 2.74 for one and
@@ -27,13 +27,6 @@ class Fit(NamedTuple):
     gradient_checkpointing: bool
 
 
-def activations(batch_size: int, resolution: int, *, full_precision: bool = False) -> float:
-    """The peak of activations in GiB. `resolution` is the side of the square image in pixels."""
-    sizes, peaks = zip(*_MEASURED, strict=True)
-    at_512 = float(np.interp(batch_size, sizes, peaks))
-    return at_512 * (resolution / _MEASURED_AT) ** 2 * (2 if full_precision else 1)
-
-
 def fit(
     free: float,
     resolution: int,
@@ -47,19 +40,27 @@ def fit(
     The largest batch that fits as it is; where not even one example does, as many as fit with checkpointing,
     which computes the forward pass twice. `kept`: GiB that one example keeps for the backward pass at 1024
     pixels in half precision, as it is and with checkpointing; None for Stable Diffusion, which was measured.
+    `resolution`: the side of the square image in pixels.
     """
-    if kept is None:
-        return _measured_fit(free, resolution, examples, full_precision)
-    scale = (resolution / _COMPUTED_AT) ** 2 * (2 if full_precision else 1) * _PEAK
-    for size, checkpointing, each in ((n, c, kept[c]) for c in (False, True) for n in (16, 8, 4, 2, 1)):
-        if examples % size == 0 and each * size * scale + _MORE + _RESERVE <= free:
-            return Fit(size, examples // size, checkpointing)
+    for checkpointing in (False, True):
+        for size in (16, 8, 4, 2, 1):
+            if kept is None:
+                peak = _measured(size, resolution, checkpointing, full_precision)
+            else:
+                peak = _computed(kept[checkpointing], size, resolution, full_precision)
+            if examples % size == 0 and peak + _RESERVE <= free:
+                return Fit(size, examples // size, checkpointing)
     return Fit(1, examples, True)
 
 
-def _measured_fit(free: float, resolution: int, examples: int, full_precision: bool) -> Fit:
-    for size in (16, 8, 4, 2, 1):
-        need = activations(size, resolution, full_precision=full_precision)
-        if examples % size == 0 and need + _RESERVE <= free:
-            return Fit(size, examples // size, False)
-    return Fit(1, examples, True)
+def _measured(size: int, resolution: int, checkpointing: bool, full_precision: bool) -> float:
+    """The peak of a Stable Diffusion's activations in GiB."""
+    sizes, peaks = zip(*(_MEASURED_CHECKPOINTED if checkpointing else _MEASURED), strict=True)
+    at_512 = float(np.interp(size, sizes, peaks))
+    return at_512 * (resolution / _MEASURED_AT) ** 2 * (2 if full_precision else 1)
+
+
+def _computed(each: float, size: int, resolution: int, full_precision: bool) -> float:
+    """The same of another family. `each`: GiB kept for one example."""
+    scale = (resolution / _COMPUTED_AT) ** 2 * (2 if full_precision else 1)
+    return each * size * scale * _PEAK + _MORE

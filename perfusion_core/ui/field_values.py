@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from perfusion_core.errors import PerfusionError
+from perfusion_core.printable import is_text, printable
 from perfusion_core.sampling.request import LARGEST_SEED
 
 # Characters. Prompts, names, notes and passwords are bounded where they are checked for everyone.
@@ -14,11 +15,15 @@ LONGEST_SEED = len(str(LARGEST_SEED))
 
 def bounded(text: str | None, most: int, what: str) -> str:
     """`text` without space around it, "" for None. Raises `PerfusionError`, in which `what` names the field,
-    when it has over `most` characters.
+    when it has over `most` characters, or half a one: that could be neither kept nor shown.
     """
     plain = (text or "").strip()
     if len(plain) > most:
         raise PerfusionError(f"{what} has {len(plain)} characters; at most {most} are accepted. Shorten it.")
+    if not is_text(plain):
+        raise PerfusionError(
+            f"{what} cannot be “{printable(plain)[:100]}”, which is not whole text. Type it anew."
+        )
     return plain
 
 

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from perfusion_core.errors import BaseModelError
+from perfusion_core.model import base as base_module
 from perfusion_core.model.base import Base, load_base
 from perfusion_core.model.fingerprint import base_fingerprint, text_fingerprint
 from perfusion_core.model.listing import available_bases
@@ -237,3 +238,39 @@ def test_a_cached_hub_model_of_half_precision_files_only_is_loaded(
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text("abc")
     assert load_base("someone/half", device="cpu").id == "someone/half"
+
+
+@pytest.mark.parametrize(
+    ("complaint", "variants"),
+    [
+        (ValueError("There are files of the variant fp16 only."), [None, "fp16"]),
+        (OSError("Error no file named model.safetensors; try variant=fp16"), [None, "fp16"]),
+        (ValueError("The weights are damaged."), [None]),
+    ],
+)
+def test_a_hub_model_of_half_precision_files_only_is_fetched_as_such(
+    tiny_folder: Path, tiny_pipe: Any, monkeypatch: pytest.MonkeyPatch, complaint: Exception, variants: Any
+) -> None:
+    fetched: list[str | None] = []
+
+    def loaded(
+        _source: Any, *_: Any, local_files_only: bool = False, variant: str | None = None, **__: Any
+    ) -> Any:
+        if local_files_only:
+            raise OSError("not in the cache")
+        fetched.append(variant)
+        if variant is None:
+            raise complaint
+        return tiny_pipe
+
+    monkeypatch.setattr(base_module, "_loaded", loaded)
+    monkeypatch.setattr(base_module, "hub_index", lambda _reference: tiny_folder / "model_index.json")
+    monkeypatch.setattr(base_module, "require_hub", lambda _reference: None)
+    if "fp16" in variants:
+        assert load_base("someone/half", device="cpu").id == "someone/half"
+    else:
+        with pytest.raises(
+            BaseModelError, match=r"someone/half could not be loaded \(The weights are damaged"
+        ):
+            load_base("someone/half", device="cpu")
+    assert fetched == variants

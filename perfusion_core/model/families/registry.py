@@ -17,6 +17,7 @@ from perfusion_core.model.families.refused import refusal_of
 from perfusion_core.model.families.sana import SANA, SANA_SPRINT
 from perfusion_core.model.families.sdxl import SDXL
 from perfusion_core.model.families.stable_diffusion import STABLE_DIFFUSION
+from perfusion_core.printable import printable
 
 FAMILIES: tuple[Family, ...] = (STABLE_DIFFUSION, SDXL, PIXART, SANA, SANA_SPRINT, COSMOS)
 SUPPORTED = "Use " + ", ".join(family.title for family in FAMILIES) + "."
@@ -36,13 +37,15 @@ def family_of_class(class_name: object, name: str) -> Family:
 
     Raises BaseModelError, saying why and what to use, for any other.
     """
+    if not isinstance(class_name, str):  # an index may say anything
+        class_name = ""
     for family in FAMILIES:
         if class_name in family.pipelines:
             return family
-    refused = refusal_of(str(class_name))
+    refused = refusal_of(class_name)
     if refused is not None:
         raise BaseModelError(refused.words(name))
-    what = f"a {class_name}" if class_name else "of an unknown kind"
+    what = f"a {printable(class_name)[:60]}" if class_name else "of an unknown kind"
     raise BaseModelError(f"{name} is {what}, which is not supported. {SUPPORTED}")
 
 

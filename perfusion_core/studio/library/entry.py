@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from perfusion_core.concept import ConceptMetadata, load_concept, read_metadata
 from perfusion_core.errors import PerfusionError
+from perfusion_core.printable import is_text, printable
 from perfusion_core.studio.library.thumbnails import is_card
 
 if TYPE_CHECKING:
@@ -89,7 +90,13 @@ def scan(folder: Path) -> list[tuple[LibraryEntry | None, str]]:
         if child.name.startswith(DRAFT_PREFIX):
             continue
         try:
-            if (child / CONCEPT_FILE).is_file():
+            if not (child / CONCEPT_FILE).is_file():
+                continue
+            if not is_text(child.name):
+                found.append(
+                    (None, f"{printable(str(child))} has a name that is no text in UTF-8. Rename it.")
+                )
+            else:
                 found.append((read_entry(child), ""))
         except (PerfusionError, OSError) as error:
             found.append((None, str(error)))

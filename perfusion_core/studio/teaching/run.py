@@ -247,7 +247,6 @@ def checked_superclass(word: str) -> str:
 
 
 def _new_recipe(run: RunFolder, teaching: Teaching, loaded: LoadedBase) -> Recipe:
-    from perfusion_core.model.device_memory import free_gib
     from perfusion_core.training.recipe import Recipe
 
     given = any(facts.painted for facts in teaching.photos)
@@ -256,9 +255,9 @@ def _new_recipe(run: RunFolder, teaching: Teaching, loaded: LoadedBase) -> Recip
         if isinstance(settings.get(name), str):
             settings[name] = tuple(line for line in settings[name].split("\n") if line)
     base = loaded.base
-    memory = loaded.memory if loaded.memory is not None else free_gib(base.device)
     full = settings.get("precision") == "float32" or base.device.type != "cuda"
-    recipe = Recipe.preset(base.description, memory, pace=teaching.pace, full_precision=full, **settings)
+    free = loaded.training_gib()
+    recipe = Recipe.preset(base.description, free, pace=teaching.pace, full_precision=full, **settings)
     run.write_recipe(recipe)
     return recipe
 

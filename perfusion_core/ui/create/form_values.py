@@ -13,6 +13,7 @@ from perfusion_core.ui.field_values import read_seed
 
 LARGEST_FRESH_SEED = 2**31 - 1  # short enough to be read out and typed
 MOST_STEPS, MOST_GUIDANCE = 100, 20  # the sliders' ends
+SIDE_STEP = 8  # pixels; a base model's own step may be another
 SCHEDULERS = {
     "The base model's own": "",
     "DDIM": "ddim",

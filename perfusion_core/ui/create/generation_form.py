@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from perfusion_core.sampling.request import LONGEST_PROMPT, SIDES
-from perfusion_core.ui.create.form_values import MOST_GUIDANCE, MOST_STEPS, SCHEDULERS, Asked
+from perfusion_core.ui.create.form_values import MOST_GUIDANCE, MOST_STEPS, SCHEDULERS, SIDE_STEP, Asked
 from perfusion_core.ui.field_values import LONGEST_SEED
 
 
@@ -126,6 +126,6 @@ def _side(label: str) -> gr.Number:
         precision=0,
         minimum=0,
         maximum=SIDES[1],
-        step=8,
+        step=SIDE_STEP,
         min_width=90,
     )

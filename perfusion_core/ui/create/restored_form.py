@@ -13,7 +13,7 @@ from perfusion_core.sampling.operating_points import bias_to_slider, default_bia
 from perfusion_core.sampling.png import ImageRecipe
 from perfusion_core.sampling.request import LARGEST_SEED, LONGEST_PROMPT, SIDES
 from perfusion_core.studio.creating.mentions import without_numbers
-from perfusion_core.ui.create.form_values import MOST_GUIDANCE, MOST_STEPS, SCHEDULERS, bias_at
+from perfusion_core.ui.create.form_values import MOST_GUIDANCE, MOST_STEPS, SCHEDULERS, SIDE_STEP, bias_at
 
 if TYPE_CHECKING:
     from perfusion_core.sampling.png import ForeignRecipe
@@ -42,7 +42,7 @@ def restored_form(recipe: ImageRecipe | ForeignRecipe, studio: Studio) -> Restor
     """The form for `recipe` on this studio's base model and library."""
     lock = recipe.lock if isinstance(recipe, ImageRecipe) else "local"
     values = form_values(recipe)
-    prompt, lost = values.pop("prompt"), _out_of_bounds(recipe, values)
+    prompt, lost = values.pop("prompt"), _out_of_bounds(recipe, values, studio)
     positions: dict[str, int] = {}
     if isinstance(recipe, ImageRecipe):
         biases = {
@@ -53,8 +53,11 @@ def restored_form(recipe: ImageRecipe | ForeignRecipe, studio: Studio) -> Restor
         positions = {name: round(100 * bias_to_slider(bias, lock)) for name, bias in biases.items()}
         prompt = _with_exact(without_numbers(prompt), biases, positions, lock)
         lost += _differing(recipe, studio)
-    if len(prompt) > LONGEST_PROMPT:
-        lost.append(f"Prompt: {len(prompt)} characters in the image; Create takes {LONGEST_PROMPT}.")
+    if not prompt.strip():
+        lost.append("Prompt: there is none in the image; Create needs one.")
+    for field, text in (("Prompt", prompt), ("Negative prompt", values["negative_prompt"])):
+        if len(text) > LONGEST_PROMPT:
+            lost.append(f"{field}: {len(text)} characters in the image; Create takes {LONGEST_PROMPT}.")
     return RestoredForm(prompt, values, positions, lost)
 
 
@@ -79,7 +82,7 @@ def form_values(recipe: ImageRecipe | ForeignRecipe) -> dict[str, Any]:
     }
 
 
-def _out_of_bounds(recipe: ImageRecipe | ForeignRecipe, values: dict[str, Any]) -> list[str]:
+def _out_of_bounds(recipe: ImageRecipe | ForeignRecipe, values: dict[str, Any], studio: Studio) -> list[str]:
     """Bring `values` into the form's bounds; says what was changed."""
     lost: list[str] = []
     for field, most in MOST.items():
@@ -87,6 +90,13 @@ def _out_of_bounds(recipe: ImageRecipe | ForeignRecipe, values: dict[str, Any]) 
         values[field] = min(max(value, 0), most) if math.isfinite(value) else 0
         if values[field] != value:
             lost.append(f"{SPOKEN[field]}: {value:g} in the image; Create goes to {most}.")
+    step = SIDE_STEP if studio.base is None else studio.base.description.size_step
+    for field in ("width", "height"):
+        value = values[field]  # 0: the base's own
+        values[field] = _drawn_side(value, step) if value else 0
+        if values[field] != value == getattr(recipe, field):  # else too large, which is said
+            takes = f"{SIDES[0]} or more" if value < SIDES[0] else f"multiples of {step}"
+            lost.append(f"{SPOKEN[field]}: {value} in the image; Create takes {takes}.")
     if not 0 <= int(values["seed"]) <= LARGEST_SEED:
         lost.append(f"Seed: {values['seed'][:40]} in the image; Create takes 0 to {LARGEST_SEED}.")
         values["seed"] = "0"
@@ -94,6 +104,11 @@ def _out_of_bounds(recipe: ImageRecipe | ForeignRecipe, values: dict[str, Any]) 
     if named and named != OWN and not values["scheduler"]:
         lost.append(f"Scheduler: “{named}” in the image; Create takes the base model's own.")
     return lost
+
+
+def _drawn_side(side: int, step: int) -> int:
+    """The largest side up to this one that can be drawn, else the smallest there is; in pixels."""
+    return max(side // step, -(-SIDES[0] // step)) * step
 
 
 def _with_exact(prompt: str, biases: dict[str, float], positions: dict[str, int], lock: str) -> str:

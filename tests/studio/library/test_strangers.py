@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,21 @@ def test_such_a_file_placed_by_hand_hides_only_itself_and_says_why(library: Libr
     (library.folder / "placed" / CONCEPT_FILE).write_bytes(with_facts(content, recipe={"steps": 1e308}))
     assert [entry.name for entry in library.entries()] == ["mug"]
     assert "steps must be a whole number" in library.damaged()[0]
+
+
+def test_a_folder_whose_name_is_no_text_hides_only_itself_and_says_why(
+    library: Library, content: bytes
+) -> None:
+    folder = library.folder / os.fsdecode(b"caf\xe9")
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("this file system takes only names that are text")
+    (folder / CONCEPT_FILE).write_bytes(content)
+    assert [entry.name for entry in library.entries()] == ["mug"]
+    (problem,) = library.damaged()
+    assert r"caf\udce9" in problem
+    assert "Rename it" in problem
 
 
 @pytest.mark.parametrize("overwrite", [False, True])

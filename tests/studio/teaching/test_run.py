@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 
 from perfusion_core.errors import ConceptError, LibraryError, PerfusionError, PhotoError
+from perfusion_core.sampling.defaults import sampling_defaults
 from perfusion_core.studio.bases import Missing
+from perfusion_core.studio.fronts import validation
 from perfusion_core.studio.library.library import Library
 from perfusion_core.studio.teaching.run import TeachRequest, begin_teaching, find_unfinished, teach
 from perfusion_core.studio.teaching.run_folder import RunFolder
@@ -170,6 +172,29 @@ def test_the_memory_that_was_set_reaches_the_recipe_of_a_large_base(
     recipe = RunFolder(folder).recipe()
     assert recipe is not None
     assert (recipe.batch_size, recipe.accumulation, recipe.gradient_checkpointing) == (1, 16, True)
+
+
+@pytest.mark.parametrize("asked", [{"validation_guidance": 3.25}, {}])
+def test_every_image_that_is_scored_has_the_guidance_asked_for_else_the_bases_own(
+    library: Library,
+    loaded: Any,
+    photos: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    asked: dict[str, float],
+) -> None:
+    made: list[Any] = []
+
+    def watched(*arguments: Any, **options: Any) -> Any:
+        found = original(*arguments, **options)
+        made.append([image.recipe.guidance for image in found.images])
+        return found
+
+    original = validation.generate_rows
+    monkeypatch.setattr(validation, "generate_rows", watched)
+    teach(library, loaded, begin_teaching(library, request(photos, settings={**QUICK, **asked})))
+    assert len(made) > 3  # three checkpoints, and the front
+    own = sampling_defaults(loaded.base).guidance
+    assert {guidance for images in made for guidance in images} == {asked.get("validation_guidance", own)}
 
 
 def test_without_masks_the_whole_photo_counts(library: Library, loaded: Any, photos: list[Path]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -94,6 +95,17 @@ def test_a_seed_that_javascript_cannot_hold_stays_exact(studio: Studio) -> None:
         ({"steps": 150}, "Steps: 150 in the image; Create goes to 100", "steps", 100),
         ({"guidance": 25.5}, "Guidance: 25.5 in the image; Create goes to 20", "guidance", 20),
         ({"width": 4096}, "Width: 4096 in the image; Create goes to 2048", "width", 2048),
+        ({"width": 32}, "Width: 32 in the image; Create takes 64 or more", "width", 64),
+        ({"height": 20}, "Height: 20 in the image; Create takes 64 or more", "height", 64),
+        ({"width": 100}, "Width: 100 in the image; Create takes multiples of 8", "width", 96),
+        ({"width": 2047}, "Width: 2047 in the image; Create takes multiples of 8", "width", 2040),
+        (
+            {"negative_prompt": "n" * 3000},
+            "Negative prompt: 3000 characters in the image; Create takes 2000",
+            "negative_prompt",
+            "n" * 3000,
+        ),
+        ({"prompt": " "}, "Prompt: there is none in the image; Create needs one", "width", 128),
         ({"scheduler": "heun"}, "Scheduler: “heun” in the image", "scheduler", ""),
         ({"removal": "paper"}, "Removal: “paper” in the image; Create uses “gated”", "lock", "local"),
         ({"temperature": 0.3}, "temperature of <biscuit>: 0.3 in the image; .* own, 0.15", "lock", "local"),
@@ -109,6 +121,28 @@ def test_what_the_form_cannot_give_back_is_said(
     assert len(form.lost) == 1
     assert re.search(words, form.lost[0])
     assert form.values[field] == value  # a form that can be sent
+
+
+def test_a_size_is_one_that_the_base_in_memory_draws(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    coarse = SimpleNamespace(
+        id="pocket",
+        fingerprint="f",
+        device=SimpleNamespace(type="cpu"),
+        dtype="torch.float32",
+        description=SimpleNamespace(size_step=96),
+    )
+    monkeypatch.setattr(Studio, "base", coarse)
+    form = restored_form(recipe(studio, width=192, height=80), studio)
+    assert form.lost == ["Height: 80 in the image; Create takes multiples of 96."]
+    assert (form.values["width"], form.values["height"]) == (192, 96)
+    large = restored_form(recipe(studio, width=4096, height=96), studio)
+    assert large.lost == ["Width: 4096 in the image; Create goes to 2048."]
+    assert large.values["width"] == 2016
+
+
+def test_another_tools_long_negative_prompt_is_said(studio: Studio) -> None:
+    form = restored_form(ForeignRecipe(prompt="a dog", negative_prompt="n" * 9000), studio)
+    assert form.lost == ["Negative prompt: 9000 characters in the image; Create takes 2000."]
 
 
 @pytest.mark.parametrize("guidance", [0.0, 1.0])
