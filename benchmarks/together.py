@@ -18,6 +18,7 @@ from statistics import median
 import numpy as np
 from PIL import Image
 
+from benchmarks.card import card_option, left_on_card, limit_card
 from benchmarks.subjects import base_from, base_option, machine
 from benchmarks.timing import Seconds, comparison, peak_mib
 from perfusion_core.model.base import Base
@@ -39,10 +40,13 @@ def main() -> None:
     parser.add_argument("--size", type=int, help="pixels; the base's own by default")
     parser.add_argument("--batch", type=int, help="examples a step; the preset's by default")
     parser.add_argument("--repeats", type=int, default=3)
+    card_option(parser)
     options = parser.parse_args()
+    limit_card(options.card_gb)
     base = base_from(options)
     chosen = {"resolution": options.size, "batch_size": options.batch, "steps": options.steps}
-    recipe = Recipe.preset(base.description, **{name: value for name, value in chosen.items() if value})
+    settings = {name: value for name, value in chosen.items() if value}
+    recipe = Recipe.preset(base.description, left_on_card(options.card_gb), **settings)
     recipe = recipe.changed(checkpoint_every=recipe.steps)
     pairs: list[tuple[Seconds, Seconds]] = []
     peaks = (0.0, 0.0)

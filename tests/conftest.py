@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.browsers import summary
+from tests import browsers, cards
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,18 +18,28 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # there is a process a core already; se
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests run in one process, and so do all journeys in the browser, which share one app."""
+    """A file's tests run in one process, and so do all journeys in the browser, which share one app; what
+    needs a graphics card is skipped where there is none.
+    """
     for item in items:
+        needs = item.get_closest_marker("gpu")
+        reason = cards.reason_to_skip(*needs.args, **needs.kwargs) if needs else ""
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
         together = "browser" if item.get_closest_marker("browser") else str(item.path)
         item.add_marker(pytest.mark.xdist_group(together))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say at the end how many browser journeys did not run, and what brings them."""
-    words = summary([str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])])
-    if words:
-        terminalreporter.write_sep("-", "browser journeys")
-        terminalreporter.write_line(words)
+    """Say at the end how many browser journeys and card tests did not run, and what brings them."""
+    reasons = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
+    for title, words in (
+        ("browser journeys", browsers.summary(reasons)),
+        ("card tests", cards.summary(reasons)),
+    ):
+        if words:
+            terminalreporter.write_sep("-", title)
+            terminalreporter.write_line(words)
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ def random_concept(
     generator = torch.Generator().manual_seed(seed)
     encoder = PromptEncoder(model)
     embeddings = {
-        part: word + word.std() * torch.randn(word.shape, generator=generator)
+        part: word.cpu() + word.std().cpu() * torch.randn(word.shape, generator=generator)
         for part, word in encoder.superclass_embeddings(superclass).items()
     }
     words = _Words(embeddings, superclass)
@@ -54,9 +54,9 @@ def random_concept(
     }
     return Concept(
         metadata=ConceptMetadata(**{**facts, **metadata}),
-        target_input=found.encoding[0, position],
+        target_input=found.encoding[0, position].cpu(),
         embedding=embeddings.pop("text_encoder"),
-        superclass_encoding=None if trained_keys else found.superclass_encoding[0, position],
+        superclass_encoding=None if trained_keys else found.superclass_encoding[0, position].cpu(),
         values=outputs(),
         keys=outputs() if trained_keys else None,
         further_embeddings=embeddings,
