@@ -29,7 +29,9 @@ from perfusion_core.studio.jobs import worker as jobs_worker
 from perfusion_core.studio.jobs.store import JobStore
 from perfusion_core.studio.jobs.worker import JobContext, Worker
 from perfusion_core.studio.library.entry import scan
+from perfusion_core.studio.library.import_many import import_many
 from perfusion_core.studio.library.library import Library
+from perfusion_core.studio.settings import Preferences, prefer, read_preferences
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS)
 PATIENCE = 60.0  # seconds a job may take before it counts as stuck
@@ -160,7 +162,10 @@ def again(action: Callable[[], Any], unchanged: Callable[[], None] = lambda: Non
 
 
 def library_scenario(make: Callable[..., Concept]) -> Scenario:
-    """Every change of a library, each on top of the others. `make(name, seed)` makes a concept."""
+    """Every change of a library and of what was chosen beside it, each on top of the others.
+
+    `make(name, seed)` makes a concept.
+    """
 
     def scenario(folder: Path) -> None:
         library = Library(folder / "home")
@@ -209,12 +214,40 @@ def library_scenario(make: Callable[..., Concept]) -> Scenario:
         change(lambda: library.restore(copy), {("keks", a), ("mug", c), ("copy", a)})
         everything = {("keks", a), ("mug", c), ("copy", a), ("gift", g)}
         change(lambda: library.import_file(gift), everything)
+        several = [folder / "tray.safetensors", folder / "vase.safetensors"]
+        for seed, path in enumerate(several, start=4):
+            again(lambda path=path, seed=seed: save_concept(make(path.stem, seed), path))
+            everything = everything | {(path.stem, make(path.stem, seed).content_hash)}
+
+        def import_all() -> None:
+            summary = import_many(library, several)
+            if not summary.whole:
+                assert summary.stopped
+                assert summary.refused == []  # the disk is at fault, and no file
+                raise PerfusionError(summary.stopped)
+
+        change(import_all, everything)
         again(lambda: library.export("keks", folder / "out.safetensors", overwrite=True))
+        _choose(folder / "home")
         entry = library.get("keks")
         assert (entry.metadata.notes, entry.metadata.bias["local"]) == ("notes", 0.7)
         assert b in {found.load().content_hash for found, _ in scan(library.trash) if found is not None}
 
     return scenario
+
+
+def _choose(home: Path) -> None:
+    """One choice after the other is kept, and a refused one leaves those before it."""
+    before = Preferences()
+    for change in ({"outputs": "pictures"}, {"memory": 8.0}, {"outputs": ""}):
+        after = before.model_copy(update=change)
+
+        def unchanged(before: Preferences = before, after: Preferences = after) -> None:
+            assert read_preferences(home) in (before, after)
+
+        again(lambda change=change: prefer(home, **change), unchanged)
+        assert read_preferences(home) == after
+        before = after
 
 
 def jobs_scenario(folder: Path) -> None:

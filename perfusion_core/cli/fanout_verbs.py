@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,15 +20,22 @@ from perfusion_core.fanout.report import write_report
 from perfusion_core.fanout.sweep import means_of, read_sweep, rows_of, write_table
 from perfusion_core.fanout.teach_all import Finding, Item, measured, planned_of, start
 from perfusion_core.fanout.teach_work import TeachSetup
+from perfusion_core.studio.jobs.worker import owner_lock
 
 if TYPE_CHECKING:
     import argparse
+
+    from filelock import FileLock
 
     from perfusion_core.fanout.sweep import Row
     from perfusion_core.studio.settings import Settings
 
 MOST_TOGETHER = 64  # concepts in a batch; their photos are in memory at once
 MOST_SHOWN = 20  # rows of a sweep's table on the terminal
+BUSY = (
+    "Perfusion Studio is already at work in {home}: the app is open, or another teaching runs. Wait for it "
+    "to end, or close it. To teach beside it, set PERFUSION_HOME to another folder."
+)
 
 
 def teach_all(settings: Settings, options: argparse.Namespace) -> int:
@@ -38,9 +46,10 @@ def teach_all(settings: Settings, options: argparse.Namespace) -> int:
     require_sound(path, len(manifest.lines), manifest.problems)
     items = [Item(line.name, line) for line in manifest.lines]
     out = Path(options.out) if options.out else path.parent / f"{path.stem}-taught"
-    if options.check:
-        return _check(settings, options, items)
-    found = _teach(settings, options, items, out)
+    with _owned(settings, options, out):
+        if options.check:
+            return _check(settings, options, items)
+        found = _teach(settings, options, items, out)
     write_report(out, f"Taught from {path.name}", found.facts, found.failed)
     say(f"Concepts are in {out / 'concepts'}; look at {out / 'report.html'}, the weakest come first.")
     return verdict(found, [item.label for item in items])
@@ -59,17 +68,18 @@ def sweep(settings: Settings, options: argparse.Namespace) -> int:
         items = by_base.setdefault(combination.base or settings.base, [])
         items += [combination.item(line) for line in manifest.lines]
     found = Finding({}, {})
-    for base, items in by_base.items():
-        note(f"{len(items)} teachings on {base}")
-        on_base = replace(settings, base=base)
-        if options.check:
-            if code := _check(on_base, options, items):
-                return code
-            continue
-        part = _teach(on_base, options, items, out)
-        found = Finding({**found.facts, **part.facts}, {**found.failed, **part.failed}, part.stopped)
-        if found.stopped:
-            break
+    with _owned(settings, options, out):
+        for base, items in by_base.items():
+            note(f"{len(items)} teachings on {base}")
+            on_base = replace(settings, base=base)
+            if options.check:
+                if code := _check(on_base, options, items):
+                    return code
+                continue
+            part = _teach(on_base, options, items, out)
+            found = Finding({**found.facts, **part.facts}, {**found.failed, **part.failed}, part.stopped)
+            if found.stopped:
+                break
     if options.check:
         return 0
     rows = rows_of(asked, manifest.lines, found.facts)
@@ -81,6 +91,19 @@ def sweep(settings: Settings, options: argparse.Namespace) -> int:
         say(_spoken(row))
     say(f"Every teaching is in {out / 'table.csv'}, the means in {out / 'means.csv'}.")
     return verdict(found, [item.label for items in by_base.values() for item in items])
+
+
+def _owned(
+    settings: Settings, options: argparse.Namespace, out: Path
+) -> AbstractContextManager[FileLock | None]:
+    """Owns the data folder, as the app and `teach` do, while this machine teaches; not for a cluster.
+
+    Raises `PerfusionError` where another owns it.
+    """
+    locked_by_run = not options.check and out.absolute() == settings.home
+    if options.ray or locked_by_run:
+        return nullcontext()
+    return owner_lock(settings.home, BUSY)
 
 
 def _teach(settings: Settings, options: argparse.Namespace, items: Sequence[Item], out: Path) -> Finding:

@@ -12,6 +12,7 @@ from perfusion_core.cli.main import main
 from perfusion_core.errors import PerfusionError
 from perfusion_core.fanout.manifest import Line
 from perfusion_core.fanout.sweep import means_of, read_sweep, rows_of, write_table
+from perfusion_core.studio.jobs.worker import owner_lock
 from tests.fanout.concepts import make_photos, write_lines
 from tests.fanout.small_work import write
 
@@ -109,6 +110,10 @@ def test_a_sweep_from_the_command_line(
     write_lines(tmp_path / "m.jsonl", ("ada",))
     sweep = write(tmp_path / "s.toml", 'manifest = "m.jsonl"\n[grid]\nvalue_rate = [0.02, 0.03]\n')
     command = ["sweep", str(sweep), "--workers", "1", "--base", str(tiny_folder), "--device", "cpu"]
+    with owner_lock(tmp_path / "home"):
+        assert main(command) == 2
+    assert "already at work in" in capsys.readouterr().err
+    assert not (tmp_path / "s-sweep").exists()
     assert main(command) == 0
     said = capsys.readouterr().out
     assert "value_rate 0.02: " in said

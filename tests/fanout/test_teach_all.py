@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import multiprocessing
 import signal
 import subprocess
@@ -12,8 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from perfusion_core.cli import fanout_run, fanout_verbs
 from perfusion_core.cli.main import main
 from perfusion_core.concept import load_concept
+from perfusion_core.errors import PerfusionError
 from tests.fanout.concepts import log_of, make_hostile, make_photos, same, taught_alone, wait_for, write_lines
 
 ROOT = Path(__file__).parents[2]
@@ -198,3 +201,36 @@ def test_one_run_at_a_time_writes_into_a_folder(
         assert main(["teach-all", str(manifest), "--base", str(tiny_folder)]) == 2
     assert "Another run is writing" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "m-taught").iterdir()] == ["studio.lock"]
+
+
+@pytest.mark.parametrize("check", [[], ["--check"]])
+def test_beside_the_running_app_or_another_teaching_it_is_refused_in_words_unless_a_cluster_does_it(
+    tmp_path: Path,
+    check: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from perfusion_core.studio.jobs.worker import owner_lock
+
+    make_photos(tmp_path, ("ada",))
+    command = ["teach-all", str(write_lines(tmp_path / "m.jsonl", ("ada",))), *check]
+    begun: list[str] = []
+
+    def began(_settings: object, options: argparse.Namespace) -> None:
+        begun.append(options.ray)
+        raise PerfusionError("began")
+
+    monkeypatch.setattr(fanout_run if not check else fanout_verbs, "workforce", began)
+    with owner_lock(tmp_path / "home"):
+        assert main(command) == 2
+        said = capsys.readouterr().err
+        assert f"already at work in {tmp_path / 'home'}" in said
+        assert "PERFUSION_HOME" in said
+        assert not (tmp_path / "m-taught").exists()
+        assert main([*command, "--out", str(tmp_path / "home")]) == 2
+        assert begun == []
+        assert main([*command, "--ray", "auto"]) == 2
+    assert main(command) == 2  # and goes on as soon as the other has ended
+    assert main([*command, "--out", str(tmp_path / "home")]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "error: began"
+    assert begun == ["auto", None, None]

@@ -15,7 +15,7 @@ EVERY = (
 
 def test_no_fault_of_the_disk_loses_a_concept(tiny_base: Any, make_concept: Any) -> None:
     counts = sweep(
-        "library", library_scenario(lambda name, seed: make_concept(tiny_base, name, seed=seed)), 5
+        "library", library_scenario(lambda name, seed: make_concept(tiny_base, name, seed=seed)), EVERY
     )
     print(counts)
     assert {"open", "write", "fsync", "replace", "mkdir"} <= set(counts.faults)
