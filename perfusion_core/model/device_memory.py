@@ -44,3 +44,8 @@ def free_gib(device: torch.device) -> float:
     else:
         found = psutil.virtual_memory().available
     return max(0, found) / 2**30
+
+
+def card_gib(device: torch.device) -> float | None:
+    """The memory of a graphics card in GiB, whoever uses it; None for devices that share the machine's."""
+    return torch.cuda.mem_get_info(device)[1] / 2**30 if device.type == "cuda" else None

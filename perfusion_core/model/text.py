@@ -92,6 +92,7 @@ class PromptEncoder:
         allow_empty: bool = False,
         frame: Frame | None = None,
         beside_superclass: Collection[str] = (),
+        recompute: bool = False,
     ) -> PromptEncoding:
         """Encode prompts; gradients flow to the concepts' embeddings.
 
@@ -113,6 +114,7 @@ class PromptEncoder:
                 superclass=superclass,
                 allow_empty=allow_empty,
                 beside_superclass=beside_superclass,
+                recompute=recompute,
             )
             for encoder in self.encoders
         ]

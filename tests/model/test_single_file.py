@@ -170,7 +170,7 @@ def test_every_weight_of_an_sdxl_file_is_where_it_belongs(written: Any, tool: di
     layout = LAYOUTS["sdxl"].build(torch.zeros)
     assert counted == sum(value.numel() for value in layout.values()) - 1  # but for the logit scale
     stored = {key: value.to(tool.get("dtype", torch.float32)).float() for key, value in weights.items()}
-    # OpenCLIP multiplies by its matrix from the right; a name with .weight is a linear layer's, as transformers'.
+    # OpenCLIP multiplies by its matrix from the right; under .weight it is a linear layer's, as here.
     projection = stored[PROJECTION].T if PROJECTION in stored else stored[f"{PROJECTION}.weight"]
     assert torch.equal(pipe.text_encoder_2.text_projection.weight, projection)
     assert pipe.text_encoder_2.text_projection.weight.is_contiguous()

@@ -49,15 +49,15 @@ def told(denoiser: Any, call: Callable[[], Any]) -> dict[str, torch.Tensor]:
     return {name: value.detach() for name, value in named.items() if isinstance(value, torch.Tensor)}
 
 
-def pending_step(base: Base, photos: list[Photo], folder: Path) -> PendingStep:
-    """The first optimizer step of a teaching, its word still the superclass's, on images that are not square."""
+def pending_step(base: Base, photos: list[Photo], folder: Path, checkpointing: bool = False) -> PendingStep:
+    """The first step of a teaching, its word still the superclass's, on images that are not square."""
     recipe = Recipe.preset(
         base.description,
         **WORD_AND_VALUES,
         steps=1,
         batch_size=2,
         accumulation=1,
-        gradient_checkpointing=False,
+        gradient_checkpointing=checkpointing,
         resolution=64,
         templates=TEMPLATES,
     )
@@ -69,9 +69,7 @@ def pending_step(base: Base, photos: list[Photo], folder: Path) -> PendingStep:
     factor = base.description.vae_factor
     cut: Any = (..., slice(HEIGHT // factor), slice(WIDTH // factor))
     batch = step.batch
-    step.batch = replace(
-        batch, latents=batch.latents[cut], noise=batch.noise[cut], masks=batch.masks[cut]
-    )
+    step.batch = replace(batch, latents=batch.latents[cut], noise=batch.noise[cut], masks=batch.masks[cut])
     return step
 
 
