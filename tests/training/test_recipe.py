@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from perfusion_core.errors import TrainingError
+from perfusion_core.model.families.cosmos import COSMOS
 from perfusion_core.model.families.description import Family
 from perfusion_core.model.families.pixart import PIXART
 from perfusion_core.model.families.sana import SANA, SANA_SPRINT
@@ -179,7 +180,7 @@ def test_every_template_and_prompt_takes_the_concept_once() -> None:
     assert len(set(TEMPLATES)) == len(TEMPLATES)
 
 
-@pytest.mark.parametrize("family", [SDXL, PIXART, SANA, SANA_SPRINT], ids=lambda family: family.name)
+@pytest.mark.parametrize("family", [SDXL, PIXART, SANA, SANA_SPRINT, COSMOS], ids=lambda family: family.name)
 def test_every_family_has_presets_by_memory_that_see_sixteen_examples(family: Family) -> None:
     facts = Facts(text_width=1152, image_size=1024, family=family)
     found = [Recipe.preset(facts, memory) for memory in (0.1, 1.5, 2, 4, 8, 16, 32, 80)]

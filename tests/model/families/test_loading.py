@@ -73,6 +73,7 @@ def test_families_have_names_of_their_own() -> None:
         ("StableDiffusionInpaintPipeline", "inpainting.*plain model it was made from"),
         ("StableVideoDiffusionPipeline", "video.*single images"),
         ("WanPipeline", "video.*single images"),
+        ("SanaVideoPipeline", "video.*such as SDXL or Sana"),
         ("CosmosTextToWorldPipeline", "video.*single images"),
         ("Cosmos2VideoToWorldPipeline", "video.*single images"),
         ("HunyuanDiTPipeline", "Hunyuan-DiT.*two text encoders"),
