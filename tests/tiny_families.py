@@ -123,9 +123,9 @@ def _pixart(sample_size: int = 8) -> dict[str, Any]:
     }
 
 
-def pixart_alpha_pipeline() -> PixArtAlphaPipeline:
-    """64×64 images; T5 of width 40, read at width 24."""
-    return PixArtAlphaPipeline(**_pixart())
+def pixart_alpha_pipeline(sample_size: int = 8) -> PixArtAlphaPipeline:
+    """64×64 images; T5 of width 40, read at width 24. At 128 it is told an image's size and shape."""
+    return PixArtAlphaPipeline(**_pixart(sample_size))
 
 
 def pixart_sigma_pipeline() -> PixArtSigmaPipeline:
@@ -197,6 +197,7 @@ def sana_sprint_pipeline() -> SanaSprintPipeline:
 
 
 PIPELINES: dict[str, Callable[[], Any]] = {
+    "sd": tiny_pipeline,
     "sdxl": sdxl_pipeline,
     "pixart-alpha": pixart_alpha_pipeline,
     "pixart-sigma": pixart_sigma_pipeline,
@@ -223,7 +224,7 @@ def plain_options(kind: str) -> dict[str, Any]:
     options: dict[str, Any] = {"num_inference_steps": 2, "width": 64, "height": 64, "output_type": "np"}
     if kind == "cosmos":
         options["output_type"] = "latent"  # its images are rounded to 8 bits on their way to the guardrail
-    elif kind != "sdxl":
+    elif kind not in ("sd", "sdxl"):
         options |= {"use_resolution_binning": False, "clean_caption": False}
     return options
 

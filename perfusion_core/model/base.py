@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from perfusion_core.errors import BaseModelError, first_line
+from perfusion_core.model.autoencoder import has_room, precision_beside, take_tiles
 from perfusion_core.model.describe import BaseDescription, Projection, cross_attentions, describe
-from perfusion_core.model.device_memory import is_out_of_memory
+from perfusion_core.model.device_memory import card_gib, is_out_of_memory, weights_gib
 from perfusion_core.model.families.registry import family_of_index
 from perfusion_core.model.few_steps import FewSteps, few_steps
 from perfusion_core.model.fingerprint import encoding_fingerprint, pipeline_fingerprint, text_fingerprint
@@ -91,8 +92,25 @@ class Base:
                 precision = torch.bfloat16 if large else torch.float32
                 getattr(pipeline, encoder.part).to(self.device, precision)
             self.denoiser.to(self.device, dtype)
-            self.vae.to(self.device, torch.float32 if _overflows(self.family, self.vae, dtype) else dtype)
+            self.vae.to(self.device, precision_beside(self.family, self.vae, dtype))
+        self._mind_the_card()
         pipeline.set_progress_bar_config(disable=True)
+
+    def _mind_the_card(self) -> None:
+        """Have the autoencoder take tiles where the card is too small for a whole image beside the weights.
+
+        By the card's size and not by what is free on it, so that one machine makes one image of a recipe.
+        """
+        card = card_gib(self.device)
+        if card is None:
+            return
+        if not has_room(self.family, self.description.image_size, card - self.weights_gib):
+            take_tiles(self.vae)
+
+    @property
+    def weights_gib(self) -> float:
+        """What the weights of all parts take on their device, in GiB."""
+        return weights_gib(getattr(self.pipeline, part) for part in self.family.parts)
 
     @property
     def tokenizer(self) -> Any:
@@ -174,14 +192,6 @@ def _based(
 ) -> Base:
     precision = _precision(dtype, device, describe(pipeline, name).family)
     return Base(name, pipeline, device=device, dtype=precision, folder=folder)
-
-
-def _overflows(family: Family, vae: Any, dtype: torch.dtype) -> bool:
-    """Whether the autoencoder's numbers are too large for the precision that was chosen."""
-    forced = family.full_decoder == "always" or (
-        family.full_decoder == "configured" and bool(getattr(vae.config, "force_upcast", False))
-    )
-    return forced and dtype == torch.float16
 
 
 def _from_folder(folder: Path, name: str) -> Any:

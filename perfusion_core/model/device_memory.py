@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import gc
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 import torch
 from accelerate.utils.memory import should_reduce_batch_size
 
 if TYPE_CHECKING:
-    from perfusion_core.model.families.description import Family
+    from collections.abc import Iterable
 
 # What accelerate's own list lacks: Windows' and Linux' words for main memory.
 _MORE_WORDS = ("not enough memory", "cannot allocate memory")
@@ -50,8 +50,12 @@ def free_gib(device: torch.device) -> float:
     return max(0, found) / 2**30
 
 
-def weights_gib(pipeline: Any, family: Family) -> float:
-    """What the weights of a pipeline's parts take on their device, in GiB."""
-    parts = (getattr(pipeline, part) for part in family.parts)
-    weights = (weight for part in parts for weight in (*part.parameters(), *part.buffers()))
-    return sum(weight.numel() * weight.element_size() for weight in weights) / 2**30
+def weights_gib(modules: Iterable[torch.nn.Module]) -> float:
+    """GiB of the modules' weights, wherever they are."""
+    sizes = (weight.numel() * weight.element_size() for m in modules for weight in m.parameters())
+    return sum(sizes) / 2**30
+
+
+def card_gib(device: torch.device) -> float | None:
+    """The memory of a graphics card in GiB, whoever uses it; None for devices that share the machine's."""
+    return torch.cuda.mem_get_info(device)[1] / 2**30 if device.type == "cuda" else None

@@ -53,10 +53,12 @@ def load_single_file(path: Path) -> Any:
 def _complete_sdxl(pipe: Any, path: Path) -> None:
     """What the converter leaves open: the other name of a tensor, and how the denoiser was trained."""
     projection = pipe.text_encoder_2.text_projection
-    if projection.weight.is_meta:  # some tools call it text_projection.weight, in the original's orientation
+    if projection.weight.is_meta:
+        # diffusers' conversion script writes it as transformers has it. Under OpenCLIP's own name, without
+        # .weight, it is transposed, which the converter undoes.
         with safe_open(path, framework="pt") as file:
             stored = file.get_tensor(_PROJECTION).float()
-        projection.weight = torch.nn.Parameter(stored.T.contiguous(), requires_grad=False)
+        projection.weight = torch.nn.Parameter(stored.contiguous(), requires_grad=False)
     found = marks(path)
     changes: dict[str, Any] = {}
     if "v_pred" in found:

@@ -27,7 +27,10 @@ from perfusion_core.model.fingerprint import encoding_fingerprint
 from perfusion_core.model.text import PromptEncoder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    # False: silence; True: a bar in the terminal; else called with the captions read and all there are.
+    Progress = bool | Callable[[int, int], None]
 
 # Relative to the mean eigenvalue of C: small enough to tell apart words that differ in rare directions only,
 # large enough to keep the condition number below a million for every text encoder in use.
@@ -56,12 +59,14 @@ def covariance_for(
     cache_dir: str | Path | None = None,
     *,
     captions: Sequence[str] | None = None,
-    progress: bool = True,
+    progress: Progress = True,
 ) -> CovarianceStats:
     """The statistics of a base's (or a pipeline's) text encoder: shipped with it, kept, or computed.
 
-    Computing takes some minutes for Stable Diffusion on a CPU and shows its progress. A file that is damaged
-    or belongs to another text encoder is not used. Raises BaseModelError when the captions are missing.
+    Computing takes some minutes for Stable Diffusion on a CPU and shows its `progress`: as a bar, or to a
+    function that is given the captions read and all there are, and may raise to end it. A file that is
+    damaged or belongs to another text encoder is not used. Raises BaseModelError when the captions are
+    missing.
     """
     description: BaseDescription = getattr(base, "description", None) or describe(base)
     family, width = description.family, description.text_width
@@ -89,7 +94,7 @@ def covariance_for(
     return computed
 
 
-def compute(base: Any, captions: Sequence[str], *, text: str, progress: bool = True) -> CovarianceStats:
+def compute(base: Any, captions: Sequence[str], *, text: str, progress: Progress = True) -> CovarianceStats:
     """Stream the captions through the text encoder, in float64 from there on.
 
     Every token from the begin mark to the end mark counts once, padding does not. Conditioning: the ridge is
@@ -98,12 +103,16 @@ def compute(base: Any, captions: Sequence[str], *, text: str, progress: bool = T
     encoder, moment = PromptEncoder(base), None
     in_order = sorted(captions, key=len)  # lines of similar length need little padding
     title = "Reading captions (once per text encoder)"
-    with tqdm(total=len(in_order), desc=title, unit=" lines", disable=not progress) as bar:
+    with tqdm(total=len(in_order), desc=title, unit=" lines", disable=progress is not True) as bar:
         for start in range(0, len(in_order), _BATCH):
+            if callable(progress):
+                progress(start, len(in_order))
             rows = encoder.rows(in_order[start : start + _BATCH])
             moment = moment or SecondMoment(rows.shape[1])
             moment.update(rows)
             bar.update(len(in_order[start : start + _BATCH]))
+    if callable(progress):
+        progress(len(in_order), len(in_order))
     assert moment is not None, "there are no captions"
     covariance = moment.covariance()
     condition = condition_number(covariance, ridge=RIDGE)

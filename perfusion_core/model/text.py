@@ -92,15 +92,17 @@ class PromptEncoder:
         allow_empty: bool = False,
         frame: Frame | None = None,
         beside_superclass: Collection[str] = (),
+        recompute: bool = False,
     ) -> PromptEncoding:
         """Encode prompts; gradients flow to the concepts' embeddings.
 
         Equal prompts are run once. With `superclass=False` the second encoding is skipped and
         `superclass_encoding` is `encoding` itself. `frame=None` is the pipeline's own. Of the concepts named
         in `beside_superclass` only their own tokens enter `encoding`: the other words are encoded beside the
-        superclass word and cannot carry them (the base flow of LaTexBlend, CVPR 2025). Raises PromptError for
-        an unknown placeholder, a concept past the token limit, two different biases for one concept, and an
-        empty prompt.
+        superclass word and cannot carry them (the base flow of LaTexBlend, CVPR 2025). With `recompute` the
+        backward pass runs the encoders again, a prompt at a time, and little is kept for it; large ones are
+        always learned through so. Raises PromptError for an unknown placeholder, a concept past the token
+        limit, two different biases for one concept, and an empty prompt.
         """
         distinct = list(dict.fromkeys(prompts))
         frame = self._frame if frame is None else frame
@@ -113,6 +115,7 @@ class PromptEncoder:
                 superclass=superclass,
                 allow_empty=allow_empty,
                 beside_superclass=beside_superclass,
+                recompute=recompute,
             )
             for encoder in self.encoders
         ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from perfusion_core.errors import PerfusionError
 from perfusion_core.model.tokens import (
@@ -90,14 +90,15 @@ class TextEncoder:
         superclass: bool,
         allow_empty: bool,
         beside_superclass: Collection[str] = (),
+        recompute: bool = False,
     ) -> EncoderRun:
         """Encode distinct prompts; gradients flow to the concepts' embeddings in this encoder.
 
-        What `beside_superclass` means says `PromptEncoder.encode`.
+        What `beside_superclass` and `recompute` mean says `PromptEncoder.encode`.
         """
         tokens = [self.tokens.tokens(prompt, concepts, frame, allow_empty=allow_empty) for prompt in prompts]
         embeddings = {name: concept.embeddings[self.part] for name, concept in concepts.items()}
-        states, pooled = self._run(tokens, embeddings, clip_skip)
+        states, pooled = self._run(tokens, embeddings, clip_skip, recompute or self.facts.large)
         if any(name in beside_superclass for t in tokens for _, name in t.slots):
             kept = {name: e for name, e in embeddings.items() if name not in beside_superclass}
             words = {
@@ -129,9 +130,31 @@ class TextEncoder:
         return states[:, kept].float(), present[:, kept]
 
     def _run(
-        self, tokens: Sequence[PromptTokens], embeddings: Mapping[str, torch.Tensor], clip_skip: int | None
+        self,
+        tokens: Sequence[PromptTokens],
+        embeddings: Mapping[str, torch.Tensor],
+        clip_skip: int | None,
+        recompute: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Run the encoder with the embeddings put in their positions. Shape: (B, T, E), (B, P)."""
+        learned = [e for t in tokens for _, name in t.slots if (e := embeddings[name]).requires_grad]
+        if not learned or not torch.is_grad_enabled():
+            with torch.no_grad():
+                return self._states(tokens, embeddings, clip_skip)
+        if not recompute:
+            return self._states(tokens, embeddings, clip_skip)
+        runs: list[Any] = [
+            checkpoint(
+                self._states, [one], embeddings, clip_skip, use_reentrant=False, preserve_rng_state=False
+            )
+            for one in tokens
+        ]
+        pooled = None if runs[0][1] is None else torch.cat([pooled for _, pooled in runs])
+        return torch.cat([states for states, _ in runs]), pooled
+
+    def _states(
+        self, tokens: Sequence[PromptTokens], embeddings: Mapping[str, torch.Tensor], clip_skip: int | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
         rows = [row for row, t in enumerate(tokens) for _ in t.slots]
         columns = [position for t in tokens for position, _ in t.slots]
         values = [embeddings[name] for t in tokens for _, name in t.slots]
@@ -144,9 +167,7 @@ class TextEncoder:
 
         handle = self.table.register_forward_hook(put_in) if values else None
         try:
-            learning = any(value.requires_grad for value in values) and torch.is_grad_enabled()
-            with nullcontext() if learning else torch.no_grad():
-                states, pooled = self._forward(self._ids(tokens), self._mask(tokens), clip_skip)
+            states, pooled = self._forward(self._ids(tokens), self._mask(tokens), clip_skip)
         finally:
             if handle is not None:
                 handle.remove()

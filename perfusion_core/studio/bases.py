@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,24 +32,36 @@ class LoadedBase:
     def __init__(self, base: Base, settings: Settings) -> None:
         self.base = base
         self.settings = settings
+        self._on_captions: Callable[[int, int], None] | None = None
 
     def training_gib(self) -> float:
         """GiB that a training may take beside the weights: what the device has free, and no more than they
         leave of the memory that was chosen.
         """
-        from perfusion_core.model.device_memory import free_gib, weights_gib
+        from perfusion_core.model.device_memory import free_gib
 
         free = free_gib(self.base.device)
         if self.settings.memory is None:
             return free
-        left = self.settings.memory * 1e9 / 2**30 - weights_gib(self.base.pipeline, self.base.family)
+        left = self.settings.memory * 1e9 / 2**30 - self.base.weights_gib
         return max(0.0, min(free, left))
 
     @cached_property
     def covariance(self) -> CovarianceStats:
         from perfusion_core.model.statistics import covariance_for
 
-        return covariance_for(self.base, self.settings.cache_folder)
+        return covariance_for(self.base, self.settings.cache_folder, progress=self._on_captions or True)
+
+    @contextmanager
+    def telling_captions(self, on_captions: Callable[[int, int], None]) -> Generator[None]:
+        """For the duration, reading the captions of the statistics is told to `on_captions`: how many are
+        read, and how many there are. For whoever owns the device; without it, a bar in the terminal shows it.
+        """
+        self._on_captions = on_captions
+        try:
+            yield
+        finally:
+            self._on_captions = None
 
     @cached_property
     def scorer(self) -> Scorer | Missing:

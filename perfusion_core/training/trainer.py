@@ -235,7 +235,11 @@ class _Run:
             prompts = [*batch.prompts, *contexts]  # the distinct templates, each once
             beside = [name] if recipe.neighbours == "superclass" else []
             encoded = self.encoder.encode(
-                prompts, {name: state.learned}, superclass=False, beside_superclass=beside
+                prompts,
+                {name: state.learned},
+                superclass=False,
+                beside_superclass=beside,
+                recompute=recipe.gradient_checkpointing,
             )
             shown = slice(len(batch.prompts))
             tokens = concept_tokens(encoded, name).detach()[shown][batch.rows]  # (B, D)

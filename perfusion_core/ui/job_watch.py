@@ -39,7 +39,9 @@ def progress(studio: Studio, job: Job) -> str:
         return bar(1.0, "Stopping")
     steps = studio.events(job.id, kind="progress")
     if not steps:
-        return bar(0.0, "Getting the model ready")
+        stages = studio.events(job.id, kind="stage")
+        now = stages[-1] if stages else {}
+        return bar(float(now.get("part", 0.0)), str(now.get("text", "Getting the model ready")))
     done, total = int(steps[-1].get("done", 0)), max(1, int(steps[-1].get("total", 1)))
     return bar(done / total, f"Step {done} of {total}")
 

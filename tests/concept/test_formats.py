@@ -13,18 +13,19 @@ import torch
 from perfusion_core.concept import Concept, concept_bytes, concept_from_bytes, load_concept, save_concept
 from perfusion_core.errors import ConceptError
 
+FILES = Path(__file__).parent / "files"
+BUNDLED = sorted((Path(__file__).parents[2] / "assets" / "concepts").glob("*.safetensors"))
 # Taken with the last version that knew format 1 alone.
 OLD = {
-    Path(__file__).parent / "files" / "format1.safetensors": (
-        "3b5da758248a74f9b76109cfdc6363d92037b2c006f3ea222675fb65c77a734c"
-    ),
-    Path(__file__).parent / "files" / "midnight.safetensors": (  # as once bundled
+    FILES / "format1.safetensors": "3b5da758248a74f9b76109cfdc6363d92037b2c006f3ea222675fb65c77a734c",
+    FILES / "midnight.safetensors": (  # as once bundled
         "8fa088fea9f264c6a5d4e42aff0b2aa6ef5b438b9f3cb9ff7de12d630cbc6250"
     ),
-    Path(__file__).parent / "files" / "satchel.safetensors": (
-        "1e8e36d48b662dacc9667e4b25be79cb49c6973207b3706d208b57feaa63c6e6"
-    ),
+    FILES / "satchel.safetensors": "1e8e36d48b662dacc9667e4b25be79cb49c6973207b3706d208b57feaa63c6e6",
 }
+# Written and hashed with the first version that is kept to it: `two_encoders` below.
+FORMAT_2 = FILES / "format2.safetensors"
+FORMAT_2_HASH = "5f9a68ef89559a06a7834af72f099625327c63b75a690e0b8483efc7623ba39c"
 Make = Callable[..., Concept]
 ENCODERS = {"text_encoder": "aa" * 16, "text_encoder_2": "bb" * 16}
 
@@ -40,6 +41,24 @@ def test_files_of_format_1_are_read_as_ever(path: Path) -> None:
 def test_a_concept_of_format_1_is_written_as_the_last_version_wrote_it() -> None:
     path = next(iter(OLD))
     assert concept_bytes(load_concept(path)) == path.read_bytes()
+
+
+def test_a_file_of_format_2_is_read_and_written_as_ever() -> None:
+    concept = load_concept(FORMAT_2)
+    assert (concept.metadata.format_version, concept.metadata.family) == (2, "sdxl")
+    assert concept.metadata.encoders == ENCODERS
+    assert concept.content_hash == FORMAT_2_HASH
+    assert torch.equal(concept.embeddings["text_encoder"], torch.linspace(-1, 1, 5))
+    assert torch.equal(concept.embeddings["text_encoder_2"], torch.linspace(0, 1, 3))
+    assert concept_bytes(concept) == FORMAT_2.read_bytes()
+
+
+def test_the_bundled_concepts_are_read_and_written_as_they_are() -> None:
+    assert BUNDLED
+    for path in BUNDLED:
+        concept = load_concept(path)
+        assert concept.name == path.stem
+        assert concept_bytes(concept) == path.read_bytes()
 
 
 def two_encoders(make_concept: Make, trained_keys: bool = False, **changes: Any) -> Concept:

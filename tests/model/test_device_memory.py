@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from perfusion_core.model.device_memory import free_gib, is_out_of_memory
+from perfusion_core.model.device_memory import card_gib, free_gib, is_out_of_memory
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,10 @@ def test_apple_gpus_and_main_memory_are_measured_too(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(torch.mps, "current_allocated_memory", lambda: 4 * 2**30)
     assert free_gib(torch.device("mps")) == 8.0
     assert free_gib(torch.device("cpu")) > 0
+
+
+def test_only_a_graphics_card_has_a_memory_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (3 * 2**30, 24 * 2**30))
+    assert card_gib(torch.device("cuda")) == 24.0
+    assert card_gib(torch.device("cpu")) is None
+    assert card_gib(torch.device("mps")) is None

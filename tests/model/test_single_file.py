@@ -149,6 +149,7 @@ COMFY = {
     "denoiser.sigmas": torch.zeros(1000),
 }
 SECOND = "conditioner.embedders.1.model."
+PROJECTION = f"{SECOND}text_projection"
 
 
 @pytest.mark.parametrize(
@@ -156,7 +157,7 @@ SECOND = "conditioner.embedders.1.model."
     [
         {},
         {"more": COMFY, "dtype": torch.float16},  # ComfyUI
-        {"renamed": {f"{SECOND}text_projection": f"{SECOND}text_projection.weight"}},
+        {"renamed": {PROJECTION: f"{PROJECTION}.weight"}},  # diffusers' conversion script
     ],
 )
 def test_every_weight_of_an_sdxl_file_is_where_it_belongs(written: Any, tool: dict[str, Any]) -> None:
@@ -169,8 +170,10 @@ def test_every_weight_of_an_sdxl_file_is_where_it_belongs(written: Any, tool: di
     layout = LAYOUTS["sdxl"].build(torch.zeros)
     assert counted == sum(value.numel() for value in layout.values()) - 1  # but for the logit scale
     stored = {key: value.to(tool.get("dtype", torch.float32)).float() for key, value in weights.items()}
-    projection = next(value for key, value in stored.items() if "1.model.text_projection" in key)
-    assert torch.equal(pipe.text_encoder_2.text_projection.weight, projection.T)
+    # OpenCLIP multiplies by its matrix from the right; under .weight it is a linear layer's, as here.
+    projection = stored[PROJECTION].T if PROJECTION in stored else stored[f"{PROJECTION}.weight"]
+    assert torch.equal(pipe.text_encoder_2.text_projection.weight, projection)
+    assert pipe.text_encoder_2.text_projection.weight.is_contiguous()
     named = dict(parameters(pipe, "text_encoder_2"))
     query = next(p for name, p in named.items() if name.endswith("layers.0.self_attn.q_proj.weight"))
     assert torch.equal(query, stored[f"{SECOND}transformer.resblocks.0.attn.in_proj_weight"][:64])

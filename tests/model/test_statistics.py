@@ -81,6 +81,26 @@ def test_a_cache_that_cannot_be_written_is_no_failure(tiny_base: Any, tmp_path: 
     assert of(tiny_base, tmp_path / "file").inverse.shape == (32, 32)
 
 
+def test_reading_the_captions_is_told_and_can_be_ended(tiny_base: Any, tmp_path: Path) -> None:
+    captions = [f"a photo of a dog {number}" for number in range(150)]
+    told: list[tuple[int, int]] = []
+
+    def tell(done: int, total: int) -> None:
+        told.append((done, total))
+        if len(told) == ended:
+            raise InterruptedError
+
+    ended = 2
+    with pytest.raises(InterruptedError):
+        covariance_for(tiny_base, tmp_path, captions=captions, progress=tell)
+    assert not list(tmp_path.iterdir())
+    told.clear()
+    ended = 0
+    covariance_for(tiny_base, tmp_path, captions=captions, progress=tell)
+    assert told == [(0, 150), (64, 150), (128, 150), (150, 150)]
+    covariance_for(tiny_base, tmp_path, captions=captions, progress=lambda *_: pytest.fail("read again"))
+
+
 def test_a_base_may_bring_its_statistics(tiny_folder: Path, tmp_path: Path) -> None:
     shipped = covariance_for(load_base(tiny_folder, device="cpu"), tmp_path / "unused")
     assert shipped.inverse.shape == (32, 32)

@@ -51,6 +51,7 @@ _READING = Encoder(
 _READER = ("caption_projection", "caption_norm")
 _TEACHING = {"batch_size": 1, "accumulation": 16, "gradient_checkpointing": True}
 _KEPT = (3.02, 0.25)  # computed: benchmarks.teach_memory
+_CODING = 2.5  # likewise
 
 SANA = Family(
     name="sana",
@@ -83,6 +84,7 @@ SANA = Family(
     },
     teaching=_TEACHING,
     kept=_KEPT,
+    coding=_CODING,
     captions=5_000,
 )
 
@@ -106,6 +108,7 @@ SANA_SPRINT = Family(
     schedulers={},
     teaching=_TEACHING,
     kept=_KEPT,
+    coding=_CODING,
     captions=5_000,
     guidance_in_denoiser=True,
 )

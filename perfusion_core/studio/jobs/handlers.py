@@ -5,19 +5,21 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfusion_core.errors import PerfusionError, first_line
 from perfusion_core.files import remove_folder
+from perfusion_core.studio.creating.live import is_live
 from perfusion_core.studio.jobs.store import Json, Kind
 from perfusion_core.studio.jobs.worker import Handler, JobContext, JobStopped
 
 if TYPE_CHECKING:
     from perfusion_core.sampling.request import GenerationRequest
-    from perfusion_core.studio.bases import Bases
+    from perfusion_core.studio.bases import Bases, LoadedBase
     from perfusion_core.studio.library.library import Library
     from perfusion_core.training.events import TrainEvent
 
@@ -50,16 +52,17 @@ def _load(bases: Bases, context: JobContext) -> Json:
 def _teach(library: Library, bases: Bases, context: JobContext) -> Json:
     from perfusion_core.studio.teaching.run import teach
 
-    request = context.job.request
+    folder = Path(context.job.request["folder"])
     context.emit({"kind": "stage", "text": "Loading the base model"})
-    taught = teach(
-        library,
-        bases.get(request["base"]),
-        Path(request["folder"]),
-        listen=lambda event, previews: context.emit(event_json(event, previews)),
-        should_stop=context.should_stop,
-        say=lambda text: context.emit({"kind": "stage", "text": text}),
-    )
+    with _base(bases, context, {"folder": str(folder)}) as loaded:
+        taught = teach(
+            library,
+            loaded,
+            folder,
+            listen=lambda event, previews: context.emit(event_json(event, previews)),
+            should_stop=context.should_stop,
+            say=lambda text: context.emit({"kind": "stage", "text": text}),
+        )
     for warning in taught.warnings:
         context.emit({"kind": "warning", "text": warning})
     if taught.entry is None:
@@ -92,8 +95,8 @@ def _first_front(library: Library, bases: Bases, context: JobContext, name: str,
     front: Json | None = None
     problem = ""
     try:
-        loaded = bases.get(context.job.request["base"])
-        front = first_front(library, loaded, name, place, should_stop=context.should_stop)
+        with suppress(JobStopped), _base(bases, context) as loaded:
+            front = first_front(library, loaded, name, place, should_stop=context.should_stop)
     except Exception as error:
         if not isinstance(error, PerfusionError):
             sys.stderr.write(traceback.format_exc())
@@ -130,15 +133,15 @@ def _generate(library: Library, bases: Bases, context: JobContext) -> Json:
     from perfusion_core.studio.creating.create import make_images
 
     asked = context.job.request
-    loaded = bases.get(asked["base"])
-    saved = make_images(
-        library,
-        loaded,
-        _request(asked),
-        Path(asked["out"]),
-        on_step=_progress(context),
-        should_stop=context.should_stop,
-    )
+    with _base(bases, context) as loaded:
+        saved = make_images(
+            library,
+            loaded,
+            _request(asked),
+            Path(asked["out"]),
+            on_step=_progress(context),
+            should_stop=context.should_stop,
+        )
     result: Json = {"paths": [str(path) for path in saved.paths], "warnings": list(saved.warnings)}
     return _result(result, saved.stopped)
 
@@ -147,16 +150,17 @@ def _front(library: Library, bases: Bases, context: JobContext) -> Json:
     from perfusion_core.studio.fronts.front import make_front
 
     asked = context.job.request
-    made = make_front(
-        library,
-        bases.get(asked["base"]),
-        _request(asked),
-        asked["name"],
-        asked["biases"],
-        Path(asked["out"]),
-        on_step=_progress(context),
-        should_stop=context.should_stop,
-    )
+    with _base(bases, context) as loaded:
+        made = make_front(
+            library,
+            loaded,
+            _request(asked),
+            asked["name"],
+            asked["biases"],
+            Path(asked["out"]),
+            on_step=_progress(context),
+            should_stop=context.should_stop,
+        )
     result: Json = {**made.facts(), "folder": str(made.folder), "warnings": list(made.warnings)}
     return _result(result, made.stopped)
 
@@ -166,16 +170,17 @@ def _grid(library: Library, bases: Bases, context: JobContext) -> Json:
 
     asked = context.job.request
     first, second = asked["names"]
-    made = make_grid(
-        library,
-        bases.get(asked["base"]),
-        _request(asked),
-        (first, second),
-        (asked["biases"][0], asked["biases"][1]),
-        Path(asked["out"]),
-        on_step=_progress(context),
-        should_stop=context.should_stop,
-    )
+    with _base(bases, context) as loaded:
+        made = make_grid(
+            library,
+            loaded,
+            _request(asked),
+            (first, second),
+            (asked["biases"][0], asked["biases"][1]),
+            Path(asked["out"]),
+            on_step=_progress(context),
+            should_stop=context.should_stop,
+        )
     result: Json = {
         "folder": str(made.folder),
         "paths": [str(path) for path in made.paths],
@@ -191,7 +196,6 @@ def _acting(library: Library, bases: Bases, context: JobContext) -> Json:
     from perfusion_core.studio.creating.attribution_run import save_overlays
 
     asked = context.job.request
-    loaded = bases.get(asked["base"])
     report = _progress(context)
 
     def on_step(done: int, total: int) -> None:
@@ -199,8 +203,27 @@ def _acting(library: Library, bases: Bases, context: JobContext) -> Json:
             raise JobStopped
         report(done, total)
 
-    maps = save_overlays(library, loaded, Path(asked["source"]), context.folder, on_step=on_step)
+    with _base(bases, context) as loaded:
+        maps = save_overlays(library, loaded, Path(asked["source"]), context.folder, on_step=on_step)
     return {"maps": {name: str(path) for name, path in maps.items()}}
+
+
+@contextmanager
+def _base(bases: Bases, context: JobContext, stopped: Json | None = None) -> Generator[LoadedBase]:
+    """The base that the job asks for; where its statistics are computed first, the job tells how far that is.
+
+    Asked to stop meanwhile, it raises `JobStopped` with the result `stopped`. An image for a slider, which is
+    given up after a while, goes on reading, so that one of the next is made.
+    """
+    loaded = bases.get(context.job.request["base"])
+
+    def on_captions(done: int, total: int) -> None:
+        if context.should_stop() and not is_live(context.job):
+            raise JobStopped(stopped)
+        context.emit({"kind": "stage", "text": f"Reading captions {done} of {total}", "part": done / total})
+
+    with loaded.telling_captions(_seldom(on_captions)):
+        yield loaded
 
 
 def _result(result: Json, stopped: bool) -> Json:
@@ -218,12 +241,17 @@ def _request(asked: Json) -> GenerationRequest:
 
 def _progress(context: JobContext) -> Callable[[int, int], None]:
     """Progress as events, at least SHORTEST_PAUSE seconds apart."""
+    return _seldom(lambda done, total: context.emit({"kind": "progress", "done": done, "total": total}))
+
+
+def _seldom(report: Callable[[int, int], None]) -> Callable[[int, int], None]:
+    """`report`, at least SHORTEST_PAUSE seconds apart, and at the end."""
     last = [0.0]
 
     def on_step(done: int, total: int) -> None:
         now = time.monotonic()
         if done >= total or now - last[0] >= SHORTEST_PAUSE:
             last[0] = now
-            context.emit({"kind": "progress", "done": done, "total": total})
+            report(done, total)
 
     return on_step

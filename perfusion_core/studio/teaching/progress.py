@@ -23,10 +23,13 @@ class Point:
 
 @dataclass(frozen=True)
 class TeachProgress:
-    """One teaching as a card shows it. `losses[k]` belongs to step k + 1; `previews` maps steps to files."""
+    """One teaching as a card shows it. `losses[k]` belongs to step k + 1; `previews` maps steps to files;
+    `part`: how much of the stage is done, 0 to 1, where it says so.
+    """
 
     job: Job
     stage: str = ""
+    part: float = 0.0
     step: int = 0
     total: int = 0
     seconds: float = 0.0
@@ -66,7 +69,7 @@ def teach_progress(store: JobStore, job: Job) -> TeachProgress:
         if "step" in event:
             facts["eta"] = event.get("eta")
         if kind == "stage":
-            facts["stage"] = str(event.get("text", ""))
+            facts |= {"stage": str(event.get("text", "")), "part": float(event.get("part", 0.0))}
         elif kind == "step" and event.get("loss") is not None:
             found.losses[int(event["step"])] = float(event["loss"])
             clock.append((int(event["step"]), float(event["seconds"])))

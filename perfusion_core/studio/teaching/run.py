@@ -186,7 +186,7 @@ def teach_in_steps(
     validation = Validation(recipe.validation_prompts, recipe.validation_steps, recipe.validation_guidance)
     judge = Judge(loaded, validation, [photo.image for photo in photos], scorer, should_stop)
 
-    covariance = loaded.covariance  # may take minutes once for a new base, with a bar of its own
+    covariance = loaded.covariance  # may take minutes once for a new base, and tells how far it is
     say("Teaching")
     chosen: Concept | None = None
     task = TrainingTask(

@@ -55,7 +55,7 @@ def latest_card(studio: Studio, served: Served) -> Card:
     if job is None:
         return Card(NONE_YET)
     now = teach_progress(studio.store, job)
-    part = now.step / now.total if now.total else 0.0
+    part = now.step / now.total if now.total else now.part
     problem = note(job.error or "", "problem") if job.state in ("failed", "interrupted") else ""
     html = (
         f'<section class="card teaching teaching-{job.state}" data-job="{escape(job.id)}" '

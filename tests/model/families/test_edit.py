@@ -48,7 +48,7 @@ def by_hand(kind: str, concept: Any, inverse: torch.Tensor, lock: str) -> Any:
     """Equation 3 in a fresh stock pipeline, in which the word "teapot" has the concept's embedding."""
     pipe = tiny_family(kind)
     plain, taught = PROMPT.replace("<biscuit>", "dog"), PROMPT.replace("<biscuit>", "teapot")
-    denoiser = pipe.unet if kind == "sdxl" else pipe.transformer
+    denoiser = pipe.unet if hasattr(pipe, "unet") else pipe.transformer
     layers = {path: denoiser.get_submodule(path) for path in concept.values}
     told: dict[str, Any] = {}
     if kind == "sdxl":  # the pooled text is the superclass prompt's

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +51,40 @@ def test_a_folder_is_loaded_with_and_without_a_variant(
     assert listed.parts == base.family.parts
 
 
+def as_in_the_hubs_cache(folder: Path, cache: Path, reference: str) -> None:
+    """The files as a download leaves them: contents named by their hashes, and links to these."""
+    repository = cache / f"models--{reference.replace('/', '--')}"
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        blob = repository / "blobs" / hashlib.sha256(path.read_bytes()).hexdigest()
+        link = repository / "snapshots" / "abc" / path.relative_to(folder)
+        for place in (blob, link):
+            place.parent.mkdir(parents=True, exist_ok=True)
+        blob.write_bytes(path.read_bytes())
+        link.symlink_to(os.path.relpath(blob, link.parent))
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("abc", "utf-8")
+
+
+@pytest.mark.parametrize("variant", [None, "fp16"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_in_the_hubs_cache_is_loaded_without_the_network(
+    kind: str, variant: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_guardrail(monkeypatch)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY", True)  # as the app has it
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("the network was asked"))
+    pipe = tiny_family(kind)
+    pipe.save_pretrained(tmp_path / "saved", variant=variant)
+    as_in_the_hubs_cache(tmp_path / "saved", tmp_path / "cache", f"someone/{kind}")
+    base = load_base(f"someone/{kind}", device="cpu")
+    assert type(base.pipeline) is type(pipe)
+    assert base.id == f"someone/{kind}"
+    assert base.fingerprint == Base("whole", tiny_family(kind)).fingerprint
+    (listed,) = [each for each in available_bases() if each.id == f"someone/{kind}"]
+    assert listed.supported
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_pipeline_is_of_the_family_that_its_index_names(kind: str) -> None:
     pipe = tiny_family(kind)
@@ -73,6 +110,7 @@ def test_families_have_names_of_their_own() -> None:
         ("StableDiffusionInpaintPipeline", "inpainting.*plain model it was made from"),
         ("StableVideoDiffusionPipeline", "video.*single images"),
         ("WanPipeline", "video.*single images"),
+        ("SanaVideoPipeline", "video.*such as SDXL or Sana"),
         ("CosmosTextToWorldPipeline", "video.*single images"),
         ("Cosmos2VideoToWorldPipeline", "video.*single images"),
         ("HunyuanDiTPipeline", "Hunyuan-DiT.*two text encoders"),

@@ -61,6 +61,9 @@ def parts(channels: int, blocks: tuple[int, ...], **modules: Any) -> Any:
 
 def true_parts(kind: str) -> Any:
     with torch.device("meta"):
+        if kind == "stable-diffusion":  # the defaults are Stable Diffusion 1.5's but for these
+            unet = UNet2DConditionModel(sample_size=64, cross_attention_dim=768)
+            return parts(4, BLOCKS, unet=unet)
         if kind == "sdxl":
             return parts(4, BLOCKS, text_encoder_2=object(), unet=UNet2DConditionModel(**SDXL))
         if kind == "pixart":

@@ -37,6 +37,17 @@ def test_the_card_of_a_teaching_is_made_from_its_events_alone(studio: Studio) ->
     assert now.warnings == ["dark"]
 
 
+def test_how_much_of_a_stage_is_done_counts_for_that_stage_alone(studio: Studio) -> None:
+    store = JobStore(studio.settings.jobs_folder)
+    job = store.new("teach", "Teach <rex>", {"name": "<rex>", "folder": "/nowhere"})
+    store.append(job.id, {"kind": "stage", "text": "Reading captions 640 of 5000", "part": 0.128})
+    now = teach_progress(studio.store, job)
+    assert (now.stage, now.part, now.total) == ("Reading captions 640 of 5000", 0.128, 0)
+    store.append(job.id, {"kind": "stage", "text": "Teaching"})
+    now = teach_progress(studio.store, job)
+    assert (now.stage, now.part) == ("Teaching", 0.0)
+
+
 def test_a_step_done_again_after_a_crash_counts_once(studio: Studio) -> None:
     store = JobStore(studio.settings.jobs_folder)
     job = store.new("teach", "Teach <rex>", {"name": "rex"})

@@ -1,0 +1,40 @@
+"""How an autoencoder is kept beside a denoiser: in which precision, and whether it takes images in tiles."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from perfusion_core.model.families.description import Family
+
+_CODING_AT = 1024  # pixels; what `Family.coding` is given for
+_RESERVE = 1.0  # GiB for the scorer, the segmenter and what fragmentation loses
+_TILE = 512  # pixels
+
+
+def precision_beside(family: Family, vae: Any, dtype: torch.dtype) -> torch.dtype:
+    """The autoencoder's precision beside a denoiser in `dtype`: float32 where its numbers overflow that."""
+    forced = family.full_decoder == "always" or (
+        family.full_decoder == "configured" and bool(getattr(vae.config, "force_upcast", False))
+    )
+    return torch.float32 if forced and dtype == torch.float16 else dtype
+
+
+def has_room(family: Family, image_size: int, room: float) -> bool:
+    """Whether one square image of `image_size` pixels can be encoded and decoded whole in `room` GiB."""
+    return family.coding * (image_size / _CODING_AT) ** 2 + _RESERVE <= room
+
+
+def take_tiles(vae: Any) -> None:
+    """Have the autoencoder take images of more than 512 pixels in tiles that overlap: less memory at a time.
+
+    Seams are blended, but pixels differ a little from those of a whole image.
+    """
+    if not hasattr(vae, "use_tiling"):
+        return
+    vae.enable_tiling()
+    if hasattr(vae, "tile_latent_min_size"):  # as large as its own images, of which nothing would be cut
+        factor = vae.tile_sample_min_size // vae.tile_latent_min_size
+        vae.tile_sample_min_size, vae.tile_latent_min_size = _TILE, _TILE // factor
