@@ -32,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Libraries log at import which optional packages are missing; the user cannot act on that here.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
+    # The hub's client would ask the hub for its list of coding agents, also for a model that is in the cache.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
         return _run(options)
     except PerfusionError as error:
