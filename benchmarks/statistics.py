@@ -8,7 +8,7 @@ precision that it has on this device, and the second moment of what the projecti
 used where there is one. Other work on the machine stretches the time by the clock and not the process's own
 CPU seconds; on a card only the clock means anything.
 
-    python -m benchmarks.statistics [--captions 256] [--family sdxl pixart sana cosmos] [--threads 2]
+    python -m benchmarks.statistics [--captions 256] [--family sdxl pixart sana cosmos]
 """
 
 from __future__ import annotations

@@ -29,9 +29,11 @@ def weights_gib(modules: Iterable[torch.nn.Module]) -> float:
     return sum(sizes) / 2**30
 
 
-def has_room(family: Family, image_size: int, room: float) -> bool:
-    """Whether one square image of `image_size` pixels can be encoded and decoded whole in `room` GiB."""
-    return family.coding * (image_size / _CODING_AT) ** 2 + _RESERVE <= room
+def has_room(family: Family, image_size: int, dtype: torch.dtype, room: float) -> bool:
+    """Whether the autoencoder in `dtype` takes a square image of `image_size` pixels whole in `room` GiB."""
+    full, half = family.coding
+    needed = (full if dtype == torch.float32 else half) * (image_size / _CODING_AT) ** 2
+    return needed + _RESERVE <= room
 
 
 def take_tiles(vae: Any) -> None:

@@ -105,7 +105,7 @@ class Base:
         if card is None:
             return
         room = card - weights_gib(getattr(self.pipeline, part) for part in self.family.parts)
-        if not has_room(self.family, self.description.image_size, room):
+        if not has_room(self.family, self.description.image_size, self.vae.dtype, room):
             take_tiles(self.vae)
 
     @property
