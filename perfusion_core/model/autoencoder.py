@@ -22,9 +22,11 @@ def precision_beside(family: Family, vae: Any, dtype: torch.dtype) -> torch.dtyp
     return torch.float32 if forced and dtype == torch.float16 else dtype
 
 
-def has_room(family: Family, image_size: int, room: float) -> bool:
-    """Whether one square image of `image_size` pixels can be encoded and decoded whole in `room` GiB."""
-    return family.coding * (image_size / _CODING_AT) ** 2 + _RESERVE <= room
+def has_room(family: Family, image_size: int, dtype: torch.dtype, room: float) -> bool:
+    """Whether the autoencoder in `dtype` takes a square image of `image_size` pixels whole in `room` GiB."""
+    full, half = family.coding
+    needed = (full if dtype == torch.float32 else half) * (image_size / _CODING_AT) ** 2
+    return needed + _RESERVE <= room
 
 
 def take_tiles(vae: Any) -> None:

@@ -104,7 +104,8 @@ class Base:
         card = card_gib(self.device)
         if card is None:
             return
-        if not has_room(self.family, self.description.image_size, card - self.weights_gib):
+        room = card - self.weights_gib
+        if not has_room(self.family, self.description.image_size, self.vae.dtype, room):
             take_tiles(self.vae)
 
     @property

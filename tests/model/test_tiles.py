@@ -49,16 +49,26 @@ def test_tiles_are_at_most_512_pixels_and_nearly_make_the_whole(kind: str, side:
         assert correlation > 0.9
 
 
-@pytest.mark.parametrize(("room", "tiles"), [(3.04, True), (3.9, True), (4.0, False), (6.8, False)])
-def test_room_for_an_image_of_sdxl(room: float, tiles: bool) -> None:
-    assert has_room(SDXL, 1024, room) != tiles
+@pytest.mark.parametrize(
+    ("dtype", "size", "room", "whole"),
+    [
+        (torch.float32, 1024, 3.9, False),
+        (torch.float32, 1024, 4.0, True),
+        (torch.float16, 1024, 2.4, False),
+        (torch.float16, 1024, 2.5, True),
+        (torch.float32, 512, 1.7, False),
+        (torch.float32, 512, 1.75, True),
+    ],
+)
+def test_room_for_a_whole_image_of_sdxl(dtype: torch.dtype, size: int, room: float, whole: bool) -> None:
+    assert has_room(SDXL, size, dtype, room) == whole
 
 
 def test_the_size_of_the_card_decides_not_what_is_free_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not Base("on a CPU", tiny_family("sdxl")).vae.use_tiling
     pipe = tiny_family("sdxl")
     weights = weights_gib([pipe.unet, pipe.vae, pipe.text_encoder, pipe.text_encoder_2])
-    needed = SDXL.coding * (64 / 1024) ** 2 + 1.0  # 1 GiB in reserve
+    needed = SDXL.coding[0] * (64 / 1024) ** 2 + 1.0  # 1 GiB in reserve
     for card, expected in ((weights + needed * 0.999, True), (weights + needed * 1.001, False)):
         monkeypatch.setattr(base_module, "card_gib", lambda _device, card=card: card)
         assert Base("on a card", tiny_family("sdxl")).vae.use_tiling == expected

@@ -88,6 +88,6 @@ COSMOS = Family(
     schedulers={},
     teaching={"batch_size": 1, "accumulation": 16, "gradient_checkpointing": True},
     kept=(9.71, 0.81),  # computed: benchmarks.teach_memory
-    coding=6.76,  # likewise
+    coding=(6.76, 3.38),  # likewise
     captions=5_000,
 )

@@ -124,8 +124,8 @@ class Family:
     teaching            settings of a recipe that differ from Stable Diffusion's
     kept                GiB that one example of a training step keeps for its backward pass, at 1024 pixels in
                         half precision, as it is and with gradient checkpointing; None where it was measured
-    coding              GiB that its autoencoder takes at most for one image of 1024 pixels in float32, beside
-                        its weights
+    coding              GiB that its autoencoder takes at most for one image of 1024 pixels, in float32 and in
+                        half precision, beside its weights
     captions            how many captions the statistics are taken from; None for all
     concept_format      the format of its concept files
     guidance_in_denoiser  whether the denoiser is told how much guidance, instead of being run twice
@@ -158,7 +158,7 @@ class Family:
     schedulers: Mapping[str, Scheduler] | None = None
     teaching: Mapping[str, Any] = field(default_factory=dict[str, Any])
     kept: tuple[float, float] | None = None
-    coding: float = 3.0  # diffusers' AutoencoderKL, computed: benchmarks.teach_memory
+    coding: tuple[float, float] = (3.0, 1.5)  # AutoencoderKL's, computed: benchmarks.teach_memory
     captions: int | None = None
     concept_format: int = 2
     guidance_in_denoiser: bool = False
