@@ -12,6 +12,7 @@ import torch
 
 from perfusion_core.fanout.loaded_base import BaseSetup
 from perfusion_core.model import device_memory
+from perfusion_core.model.base import Base
 from perfusion_core.model.families.stable_diffusion import STABLE_DIFFUSION
 from perfusion_core.studio import bases
 from perfusion_core.studio.bases import LoadedBase
@@ -34,6 +35,8 @@ WEIGHTS = (2 * 860e6 + 4 * 123e6 + 2 * 84e6) / GIB
 
 class LargeBase:
     """A base of known weights that take no memory."""
+
+    weights_gib = Base.weights_gib
 
     def __init__(self) -> None:
         self.device = torch.device("cuda")
