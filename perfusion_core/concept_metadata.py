@@ -18,6 +18,7 @@ from perfusion_core.recipe_rules import settings_problem
 from perfusion_core.webp_header import webp_size
 
 FORMAT_VERSION = 2  # the newest that is read; 1 is written where it says everything
+FIRST_FAMILY = "stable-diffusion"  # of all files of format 1, which name none
 LARGEST_THUMBNAIL_SIDE = 1024  # pixels
 _MAX_THUMBNAIL_CHARACTERS = 24_000
 _MAX_LAYERS, _MAX_LAYER_WIDTH = 512, 65_536
@@ -97,7 +98,7 @@ class ConceptMetadata(BaseModel):
     base: _Label
     base_fingerprint: _Label
     covariance_fingerprint: _Label
-    family: _Family = "stable-diffusion"
+    family: _Family = FIRST_FAMILY
     encoders: Annotated[dict[_EncoderPart, _Label], Field(max_length=3)] = Field(
         default_factory=dict[_EncoderPart, str]
     )
@@ -115,7 +116,7 @@ class ConceptMetadata(BaseModel):
 
     @model_validator(mode="after")
     def _said_by_its_format(self) -> ConceptMetadata:
-        two = bool(self.encoders) or self.family != "stable-diffusion"
+        two = bool(self.encoders) or self.family != FIRST_FAMILY
         if self.format_version == 1 and (two or self.prediction_type == "flow_prediction"):
             raise ValueError("format 1 knows one family and one text encoder")
         if self.format_version > 1 and "text_encoder" not in self.encoders:

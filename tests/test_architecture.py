@@ -14,6 +14,8 @@ from statistics import median
 
 import pytest
 
+from perfusion_core.model.families.registry import FAMILIES
+
 ROOT = Path(__file__).parents[1]
 LIGHT = [
     "perfusion_core.cli",
@@ -105,6 +107,27 @@ def test_files_are_short() -> None:
     assert len(lines) > 300
     assert {path: count for path, count in lines.items() if count > 300} == {}
     assert median(lines.values()) < 130
+
+
+def test_nothing_but_the_descriptions_asks_which_family_a_base_is_of() -> None:
+    layouts = {"sd1", "sd2", "sdxl"}  # of single files
+    families = {word for family in FAMILIES for word in (family.name, family.title, *family.pipelines)}
+    assert compared('if base.kind in ("sdxl", "x") or a.startswith("sana"): pass') == {"sdxl", "x", "sana"}
+    assert compared('match kind:\n    case "sd2": pass') == {"sd2"}
+    for source in (ROOT / "perfusion_core").rglob("*.py"):
+        if source.parent.name != "families":
+            asked = compared(source.read_text("utf-8")) & (families | layouts)
+            assert not asked, f"{source.relative_to(ROOT)} asks for {asked}; a description should say it"
+
+
+def compared(program: str) -> set[str]:
+    """The texts that a program compares something with."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(program)):
+        starts = isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("startswith", "endswith")
+        if isinstance(node, (ast.Compare, ast.MatchValue)) or starts:
+            found |= {str(each.value) for each in ast.walk(node) if isinstance(each, ast.Constant)}
+    return found
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:

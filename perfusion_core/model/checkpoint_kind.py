@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
@@ -17,11 +18,25 @@ _UNET = "model.diffusion_model."
 _READS = "{}.transformer_blocks.0.attn2.to_k.weight"
 _PLACES = (f"{_UNET}input_blocks.1.1", f"{_UNET}input_blocks.4.1")  # the first attention that reads text
 _KINDS = {768: "sd1", 1024: "sd2", 2048: "sdxl"}
-_SDXL_DEEP = f"{_UNET}input_blocks.7.1.transformer_blocks.9.attn2.to_k.weight"
-_TEXT = {
-    "sd1": ("cond_stage_model.transformer.text_model.",),
-    "sd2": ("cond_stage_model.model.",),
-    "sdxl": ("conditioner.embedders.0.transformer.text_model.", "conditioner.embedders.1.model."),
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What is in a whole file of a kind: beginnings of its text encoders' tensors, and, where there are
+    smaller denoisers of the same layout, a tensor that only the full one has.
+    """
+
+    text: tuple[str, ...]
+    deepest: str = ""
+
+
+_LAYOUTS = {
+    "sd1": _Layout(("cond_stage_model.transformer.text_model.",)),
+    "sd2": _Layout(("cond_stage_model.model.",)),
+    "sdxl": _Layout(
+        ("conditioner.embedders.0.transformer.text_model.", "conditioner.embedders.1.model."),
+        deepest=f"{_UNET}input_blocks.7.1.transformer_blocks.9.attn2.to_k.weight",
+    ),
 }
 _WORKS = "Use a Stable Diffusion 1.x, 2.x or SDXL checkpoint, or a diffusers folder, as base model."
 
@@ -134,7 +149,8 @@ def _is_refiner(shapes: Mapping[str, list[int]]) -> bool:
 
 
 def _incomplete(name: str, shapes: Mapping[str, list[int]], kind: str) -> str:
-    lacking = [start for start in _TEXT[kind] if not any(key.startswith(start) for key in shapes)]
+    layout = _LAYOUTS[kind]
+    lacking = [start for start in layout.text if not any(key.startswith(start) for key in shapes)]
     if lacking and any("cond_stage_model." in key or "conditioner." in key for key in shapes):
         return f"{name} has text encoders of another kind ({lacking[0]}… is missing). {_WORKS}"
     if lacking:
@@ -144,7 +160,7 @@ def _incomplete(name: str, shapes: Mapping[str, list[int]], kind: str) -> str:
         )
     if not any(key.startswith(("first_stage_model.", "vae.")) for key in shapes):
         return f"{name} holds no autoencoder. Choose the whole checkpoint, with its VAE baked in."
-    if kind == "sdxl" and _SDXL_DEEP not in shapes:
+    if layout.deepest and layout.deepest not in shapes:
         return (
             f"{name} is a smaller denoiser than SDXL's (SSD-1B, Segmind Vega and the like), whose layers a "
             "single file does not name. Use its diffusers folder."

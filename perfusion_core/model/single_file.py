@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import gzip
 import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,6 @@ from perfusion_core.model.quiet import quiet_libraries
 
 CONFIGS = Path(__file__).parent / "configs"
 MERGES = Path(__file__).parents[2] / "assets" / "clip" / "merges.txt.gz"
-_PADDING = {"sd1": "<|endoftext|>", "sd2": "!", "sdxl": "<|endoftext|>"}
 _PROJECTION = "conditioner.embedders.1.model.text_projection.weight"
 _ESTIMATES = re.compile(r"1step_x0")  # Lightning of one step, as published, predicts the image itself
 # SDXL-Turbo as it was published; what was merged with it draws at SDXL's own size.
@@ -32,21 +33,18 @@ _SMALL_SDXL, _SMALL_SIDE = "sd_xl_turbo", 64
 def load_single_file(path: Path) -> Any:
     """Load a checkpoint in float32. Raises BaseModelError when it is of no kind that is supported."""
     kind = checkpoint_kind(path)
-    settings: dict[str, Any] = {
-        "config": str(CONFIGS / kind),
-        "local_files_only": True,
-        "torch_dtype": torch.float32,
-        "tokenizer": clip_tokenizer(pad_token=_PADDING[kind]),
-    }
+    layout = _LAYOUTS[kind]
+    tokenizers = {name: clip_tokenizer(pad_token=padding) for name, padding in layout.padding.items()}
     with quiet_libraries():
-        if kind == "sdxl":
-            settings |= {"tokenizer_2": clip_tokenizer(pad_token="!"), "add_watermarker": False}
-            pipe = StableDiffusionXLPipeline.from_single_file(str(path), **settings)
-            _complete_sdxl(pipe, path)
-        else:
-            pipe = StableDiffusionPipeline.from_single_file(str(path), **settings)
-    if kind == "sd2":
-        set_prediction_type(pipe)
+        pipe = layout.pipeline.from_single_file(
+            str(path),
+            config=str(CONFIGS / kind),
+            local_files_only=True,
+            torch_dtype=torch.float32,
+            **tokenizers,
+            **layout.options,
+        )
+        layout.complete(pipe, path)
     return pipe
 
 
@@ -114,3 +112,29 @@ def set_prediction_type(pipe: Any) -> None:
     pipe.scheduler.register_to_config(prediction_type=prediction_type)
     if prediction_type == "epsilon":  # the 512-pixel models
         unet.register_to_config(sample_size=64)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How a file of a kind becomes a pipeline: its class, the padding of each tokenizer, further arguments,
+    and what is done to it afterwards.
+    """
+
+    pipeline: Any
+    padding: Mapping[str, str]
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    complete: Callable[[Any, Path], None] = lambda _pipe, _path: None
+
+
+_LAYOUTS = {
+    "sd1": _Layout(StableDiffusionPipeline, {"tokenizer": "<|endoftext|>"}),
+    "sd2": _Layout(
+        StableDiffusionPipeline, {"tokenizer": "!"}, complete=lambda pipe, _path: set_prediction_type(pipe)
+    ),
+    "sdxl": _Layout(
+        StableDiffusionXLPipeline,
+        {"tokenizer": "<|endoftext|>", "tokenizer_2": "!"},
+        {"add_watermarker": False},
+        _complete_sdxl,
+    ),
+}

@@ -167,7 +167,7 @@ SWITCHES: dict[str, Switch] = {
     ),
     "tiny autoencoder": Switch(_tiny_autoencoder),
     "enable_model_cpu_offload": Switch(_called("enable_model_cpu_offload", device="cpu"), same=True),
-    "enable_attention_slicing": Switch(_called("enable_attention_slicing", 1), same=True),
+    "attention slicing": Switch(_called("enable_attention_slicing", 1), same=True),
     "tiled autoencoder": Switch(_tiled, same=True),
     "set_attn_processor": Switch(_processors, same=True),
     "torch.compile": Switch(_compiled, {"num_inference_steps": 1}, same=True),

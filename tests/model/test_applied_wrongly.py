@@ -30,25 +30,6 @@ def concept(tiny_base: Any, make_concept: Any) -> Any:
     return make_concept(tiny_base)
 
 
-def test_fused_projections_are_refused_and_the_remedy_is_named(
-    tiny_base: Any, concept: Any, tiny_covariance: Any
-) -> None:
-    pipe = tiny_base.pipeline
-    pipe.fuse_qkv_projections()
-    with (
-        pytest.raises(PerfusionError, match="unfuse_qkv_projections"),
-        applied(pipe, [concept], inverse_covariance=tiny_covariance),
-    ):
-        pass
-    pipe.unfuse_qkv_projections()
-    with applied(pipe, [concept], inverse_covariance=tiny_covariance):
-        pipe.fuse_qkv_projections()
-        with pytest.raises(PerfusionError, match="unfuse_qkv_projections"):
-            draw(pipe)
-        pipe.unfuse_qkv_projections()
-        draw(pipe)
-
-
 def test_a_second_pipeline_on_the_same_denoiser_is_refused_until_the_concepts_are_applied_to_it(
     tiny_base: Any, concept: Any, tiny_covariance: Any
 ) -> None:

@@ -166,6 +166,22 @@ def test_another_denoiser_put_into_the_pipeline_is_warned_of(family: Family, bas
             draw(base.pipeline)
 
 
+def test_fused_projections_are_refused_and_the_remedy_is_named(base: Base) -> None:
+    pipe, concept = base.pipeline, random_concept(base)
+    with edited(base, concept=concept):
+        expected = draw(pipe)
+    pipe.fuse_qkv_projections()
+    with pytest.raises(PerfusionError, match="unfuse_qkv_projections"), edited(base, concept=concept):
+        pass
+    pipe.unfuse_qkv_projections()
+    with edited(base, concept=concept):
+        pipe.fuse_qkv_projections()
+        with pytest.raises(PerfusionError, match="unfuse_qkv_projections"):
+            draw(pipe)
+        pipe.unfuse_qkv_projections()
+        np.testing.assert_allclose(draw(pipe), expected, atol=1e-5)
+
+
 def test_layer_by_layer_offloading_is_refused_with_the_way_that_works(base: Base) -> None:
     expected, concept = "enable_model_cpu_offload instead", random_concept(base)
     with edited(base, concept=concept):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -11,14 +13,21 @@ import torch
 from peft import LoraConfig, inject_adapter_in_model
 
 from perfusion_core.errors import PerfusionError
-from perfusion_core.model.applied import applied
 from perfusion_core.model.base import Base
-from tests.tiny_concept import random_concept, random_inverse_covariance
-from tests.tiny_families import plain_options, tiny_family
+from tests.model.transformer_bases import KINDS, PLAIN, SHUT, TAUGHT, base_of, draw, edited
+from tests.tiny_concept import random_concept
 
-PLAIN, TAUGHT = "a photo of a dog on the beach", "a photo of a <biscuit> on the beach"
-SHUT = {"biases": {"biscuit": 50.0}}
-KINDS = ("pixart-sigma", "sana", "cosmos")
+ONE_EACH = ("pixart-sigma", "sana", "cosmos")  # of each class of denoiser
+
+
+@dataclass(frozen=True)
+class Switch:
+    """`on(pipe)` switches it on, the call is told `settings`; `same`: images are those without it."""
+
+    on: Callable[[Any], object] = lambda _pipe: None
+    settings: dict[str, Any] = field(default_factory=dict)
+    same: bool = False
+    kinds: tuple[str, ...] = KINDS
 
 
 def _lora(pipe: Any) -> None:
@@ -32,52 +41,62 @@ def _compiled(pipe: Any) -> None:
     pipe.transformer = torch.compile(pipe.transformer, backend="eager")
 
 
-# What is done to the pipeline, what its call is told, and whether its images are those without the switch.
-SWITCHES: dict[str, tuple[Callable[[Any], object], dict[str, Any], bool]] = {
-    "LoRA": (_lora, {}, False),
-    "enable_model_cpu_offload": (lambda pipe: pipe.enable_model_cpu_offload(device="cpu"), {}, True),
-    "torch.compile": (_compiled, {}, True),
-    "tiled autoencoder": (lambda pipe: pipe.vae.enable_tiling(), {}, True),
-    "several images a prompt": (lambda pipe: None, {"num_images_per_prompt": 2}, False),
-    "guidance 1": (lambda pipe: None, {"guidance_scale": 1.0}, False),
+SWITCHES: dict[str, Switch] = {
+    "LoRA": Switch(_lora),
+    "enable_model_cpu_offload": Switch(lambda pipe: pipe.enable_model_cpu_offload(device="cpu"), same=True),
+    "attention slicing": Switch(lambda pipe: pipe.enable_attention_slicing(1), same=True),
+    "torch.compile": Switch(_compiled, same=True, kinds=ONE_EACH),
+    "tiled autoencoder": Switch(lambda pipe: pipe.vae.enable_tiling(), same=True),
+    "several images a prompt": Switch(settings={"num_images_per_prompt": 2}),
+    "guidance 0": Switch(settings={"guidance_scale": 0.0}),
+    "guidance 1": Switch(settings={"guidance_scale": 1.0}),
 }
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=ONE_EACH)
 def base(request: pytest.FixtureRequest) -> Base:
-    return Base(request.param, tiny_family(request.param))
-
-
-def draw(base: Base, prompt: Any = TAUGHT, pipe: Any = None, **settings: Any) -> np.ndarray[Any, Any]:
-    generator = torch.Generator().manual_seed(0)
-    options = {**plain_options(base.id), "generator": generator, **settings}
-    return np.asarray((pipe or base.pipeline)(prompt, **options).images)
-
-
-def edited(base: Base, pipe: Any = None, **settings: Any) -> Any:
-    inverse = random_inverse_covariance(base.description.text_width)
-    concept = settings.pop("concept", None) or random_concept(base)
-    return applied(pipe or base.pipeline, [concept], inverse_covariance=inverse, **settings)
+    return base_of(request.param)
 
 
 @pytest.mark.filterwarnings("error:.*edited projections")
-@pytest.mark.parametrize("name", list(SWITCHES))
-def test_with_a_switch_on_the_concept_acts_and_with_its_gates_shut_it_does_not(base: Base, name: str) -> None:
-    switch_on, settings, same = SWITCHES[name]
+@pytest.mark.parametrize(
+    ("name", "kind"), [(name, kind) for name, switch in SWITCHES.items() for kind in switch.kinds]
+)
+def test_with_a_switch_on_the_concept_acts_and_with_its_gates_shut_it_does_not(name: str, kind: str) -> None:
+    switch, base = SWITCHES[name], base_of(kind)
     with edited(base):
         usual = draw(base, TAUGHT)
-    switch_on(base.pipeline)
-    plain = draw(base, PLAIN, **settings)
+    switch.on(base.pipeline)
+    plain = draw(base, PLAIN, **switch.settings)
     with edited(base, **SHUT):
-        np.testing.assert_allclose(draw(base, PLAIN, **settings), plain, atol=1e-5)
-        shut = draw(base, TAUGHT, **settings)
+        np.testing.assert_allclose(draw(base, PLAIN, **switch.settings), plain, atol=1e-5)
+        shut = draw(base, TAUGHT, **switch.settings)
     with edited(base):
-        taught = draw(base, TAUGHT, **settings)
+        taught = draw(base, TAUGHT, **switch.settings)
     assert not np.allclose(taught, shut, atol=1e-3)
-    np.testing.assert_allclose(draw(base, PLAIN, **settings), plain, atol=1e-5)
+    np.testing.assert_allclose(draw(base, PLAIN, **switch.settings), plain, atol=1e-5)
     assert "Edited" not in repr(base.denoiser)
-    if same:
+    if switch.same:
         np.testing.assert_allclose(taught, usual, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_encodings_passed_in_are_edited_where_they_are_like_the_concept(kind: str) -> None:
+    base = base_of(kind)
+    pipe, guided = base.pipeline, "negative_prompt_embeds" in base.family.returned
+    told: dict[str, Any] = {"do_classifier_free_guidance": True} if guided else {}
+    instruction = base.family.encoders[0].instruction_argument  # without it `encode_prompt` puts none before
+    if instruction:
+        told[instruction] = signature(type(pipe).__call__).parameters[instruction].default
+    with edited(base, anchored=False):
+        expected = draw(base)
+        encoded = pipe.encode_prompt(prompt=TAUGHT, device="cpu", num_images_per_prompt=1, **told)
+    passed = dict(zip(base.family.returned, encoded, strict=True))
+    nothing = {"negative_prompt": None} if guided else {}
+    with edited(base):
+        np.testing.assert_array_equal(draw(base, None, **passed, **nothing), expected)
+    with edited(base, **SHUT):
+        assert not np.allclose(draw(base, None, **passed, **nothing), expected, atol=1e-3)
 
 
 def test_fused_projections_are_refused_or_were_never_fused(base: Base) -> None:
