@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.card import GB, left_on_card, lift_limit, limit_card
+from benchmarks.card import left_on_card, lift_limit, limit_card
 from benchmarks.subjects import random_base
 from perfusion_core.concept import load_concept
 from perfusion_core.model.base import Base, load_base
@@ -64,11 +64,10 @@ def test_sdxl_is_taught_at_1024_pixels(tmp_path: Path) -> None:
 )
 def test_the_preset_for_a_card_fits_that_card(name: str, gb: int, tmp_path: Path) -> None:
     limit_card(gb)
-    torch.cuda.reset_peak_memory_stats()
     base = random_base(name, "cuda", torch.float16)
     recipe = claims.recipe_for(base, left_on_card(gb), steps=1)
-    claims.events_of(base, recipe, tmp_path)  # one that does not fit raises TrainingError
-    assert torch.cuda.max_memory_reserved() <= gb * GB
+    events = claims.events_of(base, recipe, tmp_path)  # TrainingError where it does not fit
+    assert events[-1].kind == "done"
 
 
 @pytest.mark.gpu("three concepts act in one image, and leave no bit behind", gb=6)

@@ -4,6 +4,8 @@ wrong before there is a card; and what is said where there is none.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +20,8 @@ from tests.quick_recipe import WORD_AND_VALUES
 from tests.tiny_concept import random_concept
 from tests.tiny_families import tiny_family
 from tests.tiny_model import tiny_pipeline
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(params=["sd", "sdxl"])
@@ -62,6 +66,13 @@ def test_images_of_one_base_are_alike_and_of_two_are_not() -> None:
     told = (random_concept(base), "a photo of a <biscuit>", claims.statistics(base))
     assert claims.difference((base, again), *told) == 0
     assert claims.difference((base, other), *told) > 1
+
+
+@pytest.mark.parametrize("kind", ["sdxl", "pixart-sigma"])  # two encoders; text that is changed first
+def test_nothing_is_left_on_the_cpu_by_a_base_on_another_device(kind: str) -> None:
+    program = [sys.executable, "-m", "tests.gpu.simulated_card", kind]
+    result = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.stdout.splitlines()[-1:] == [f"{kind}: nothing is left on the CPU"], result.stderr[-3000:]
 
 
 def test_without_a_card_the_claim_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
