@@ -99,7 +99,7 @@ def test_an_image_of_the_card_is_close_to_one_of_the_cpu() -> None:
     bases = load_base(device="cuda", dtype="float32"), load_base(device="cpu", dtype="float32")
     concept, stats = load_concept(FOLDER / "midnight.safetensors"), covariance_for(bases[1].pipeline)
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        assert claims.difference(bases, concept, MIDNIGHT, stats) < 0.5
+        assert claims.difference(bases, concept, MIDNIGHT, stats) < 0.1  # bfloat16: 0.4
 
 
 @pytest.mark.gpu("every gate bias of a front has its own image on the card")
