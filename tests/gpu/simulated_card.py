@@ -116,6 +116,7 @@ def install() -> None:
     """Make "card" known to torch, for the rest of this program."""
     backend_registration._setup_privateuseone_for_python_backend("card", backend_module=_Module())
     torch.__future__.set_overwrite_module_params_on_conversion(True)
+    library: Any = torch
     made = torch.tensor
 
     def tensor(data: Any, *, device: Any = None, **options: Any) -> torch.Tensor:
@@ -124,7 +125,7 @@ def install() -> None:
     def new_tensor(self: torch.Tensor, data: Any) -> torch.Tensor:
         return made(data, dtype=self.dtype).to(self.device)
 
-    torch.tensor, torch.Tensor.new_tensor = tensor, new_tensor  # torch's own pass the dispatch by
+    library.tensor, library.Tensor.new_tensor = tensor, new_tensor  # torch's own pass the dispatch by
 
 
 def _takes_both() -> bool:
