@@ -29,7 +29,12 @@ class OnCard(torch.Tensor):
     @staticmethod
     def __new__(cls, host: torch.Tensor) -> OnCard:
         return torch.Tensor._make_wrapper_subclass(
-            cls, host.shape, host.stride(), host.storage_offset(), dtype=host.dtype, device="card:0"
+            cls,
+            host.shape,
+            host.stride(),
+            host.storage_offset(),
+            dtype=host.dtype,
+            device=torch.device("card:0"),
         )
 
     def __init__(self, host: torch.Tensor) -> None:
