@@ -32,12 +32,9 @@ from perfusion_core.model.families.registry import family_called
 from perfusion_core.model.latents import latents_of, pixels_of
 from perfusion_core.model.predict import TextInputs
 from perfusion_core.model.quiet import quiet_libraries
+from perfusion_core.training.batch_size import peak_of
 
 GIB = 2**30
-PEAK, MORE = (
-    1.4,
-    0.45,
-)  # measured peaks are so many times what is kept, and so much more: training/batch_size.py
 SIDES = {"stable-diffusion": 512}  # pixels; the others make images of 1024
 TEXTS = {  # what the denoiser is given of a text: tokens, width
     "stable-diffusion": (77, 768),
@@ -48,11 +45,6 @@ TEXTS = {  # what the denoiser is given of a text: tokens, width
 }
 INSTRUCTIONS = {"sana": 250}
 BLOCKS = ("ResnetBlock2D", "BasicTransformerBlock", "SanaTransformerBlock", "CosmosTransformerBlock")
-
-
-def peak_of(kept: float) -> float:
-    """The peak in GiB of a pass that keeps so much, as presets reckon it."""
-    return PEAK * kept + MORE
 
 
 @dataclass(frozen=True)

@@ -111,9 +111,7 @@ class BaseSetup:
 
 def _share_of(device: Any, share: float) -> float | None:
     """GB of a graphics card's memory for one of several workers on it; None on other devices."""
-    import torch
+    from perfusion_core.model.device_memory import card_gib
 
-    if device.type != "cuda":
-        return None
-    _, total = torch.cuda.mem_get_info(device)
-    return share * total / 1e9
+    card = card_gib(device)
+    return None if card is None else share * card * 2**30 / 1e9

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from perfusion_core.edit.choices import Lock, Removal, gate_bias
 from perfusion_core.errors import PerfusionError, PromptError
-from perfusion_core.printable import printable
+from perfusion_core.printable import is_text, printable
 from perfusion_core.prompt_grammar import canonical, look_up, parse_prompt
 from perfusion_core.sampling.operating_points import check_bias, check_lock
 
@@ -118,12 +118,10 @@ def _check_length(what: str, text: str) -> None:
 
 
 def _check_whole(what: str, text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # half a character, as from a terminal that is not set to UTF-8
+    if not is_text(text):  # half a character, as from a terminal that is not set to UTF-8
         raise PromptError(
             f"The {what} has a character that is not whole: {printable(text)[:200]}. Type it anew."
-        ) from None
+        )
 
 
 def _check_range(what: str, value: float | None, low: float, high: float) -> None:

@@ -63,4 +63,9 @@ def _measured(size: int, resolution: int, checkpointing: bool, full_precision: b
 def _computed(each: float, size: int, resolution: int, full_precision: bool) -> float:
     """The same of another family. `each`: GiB kept for one example."""
     scale = (resolution / _COMPUTED_AT) ** 2 * (2 if full_precision else 1)
-    return each * size * scale * _PEAK + _MORE
+    return peak_of(each * size * scale)
+
+
+def peak_of(kept: float) -> float:
+    """The peak in GiB of a pass that keeps so many GiB for the backward pass, by what was measured."""
+    return _PEAK * kept + _MORE

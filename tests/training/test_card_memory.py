@@ -12,11 +12,12 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 
 from benchmarks.peak import Peak
-from benchmarks.teach_memory import coding_of, kept_of, peak_of, text_of, weights_of
+from benchmarks.teach_memory import coding_of, kept_of, text_of, weights_of
 from perfusion_core.model.autoencoder import has_room
 from perfusion_core.model.base import Base
 from perfusion_core.model.families.registry import FAMILIES, family_called
 from perfusion_core.model.families.sdxl import SDXL
+from perfusion_core.training.batch_size import peak_of
 from perfusion_core.training.photos import Photo
 from perfusion_core.training.recipe import Recipe
 from tests.tiny_families import tiny_family
