@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from perfusion_core.cli.bars import note, say
 from perfusion_core.cli.fanout_run import INTERRUPTED, STOPPING, require_sound, run_tasks, verdict
 from perfusion_core.cli.fanout_table import clock
-from perfusion_core.cli.teach_verb import stop_on_interrupt
+from perfusion_core.cli.teach_verb import BUSY, stop_on_interrupt
 from perfusion_core.cli.workforce import base_setup, quiet, workforce
 from perfusion_core.errors import PerfusionError
 from perfusion_core.fanout.estimate import estimate
@@ -32,10 +32,6 @@ if TYPE_CHECKING:
 
 MOST_TOGETHER = 64  # concepts in a batch; their photos are in memory at once
 MOST_SHOWN = 20  # rows of a sweep's table on the terminal
-BUSY = (
-    "Perfusion Studio is already at work in {home}: the app is open, or another teaching runs. Wait for it "
-    "to end, or close it. To teach beside it, set PERFUSION_HOME to another folder."
-)
 
 
 def teach_all(settings: Settings, options: argparse.Namespace) -> int:

@@ -34,11 +34,9 @@ if TYPE_CHECKING:
     from perfusion_core.training.events import TrainEvent
 
 INTERRUPTED = 130
-
-
 BUSY = (
-    "Perfusion Studio is already at work in {home}: the app is open, or another teaching runs. Teach in the "
-    "app, wait for it to end, or close it. To teach beside it, set PERFUSION_HOME to another folder."
+    "Perfusion Studio is already at work in {home}: the app is open, or another teaching runs. Wait for it "
+    "to end, or close it. To teach beside it, set PERFUSION_HOME to another folder."
 )
 
 
