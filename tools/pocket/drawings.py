@@ -25,8 +25,8 @@ from tools.pocket.training import open_stage, stage_parser, step_rng
 
 STAGE = 11
 PART = 16
-HALF = (1.0, 0.6)  # what the code is multiplied by, and the deviation of the noise on it: by eye still the thing
-RUBBLE = (2.4, 3.5)  # by eye nothing in its colours
+HALF = (1.0, 0.6)  # what the code is multiplied by, and the deviation of the noise on it: still the thing
+RUBBLE = (2.4, 3.5)  # nothing in its colours
 
 
 @dataclass(frozen=True)
