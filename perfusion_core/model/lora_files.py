@@ -22,6 +22,7 @@ _DOWN = re.compile(r"lora_A\b|lora_down\b|lora(_linear_layer)?\.down\b")
 _UP = re.compile(r"(lora_B|lora_up|lora(_linear_layer)?\.up)(\.default)?\.weight$")
 _OTHER_ADDITIONS = ("hada_w", "lokr_w", "oft_blocks", "glora")
 _NAMES_THAT_SAY_NOTHING = {"pytorch_lora_weights", "adapter_model"}  # as diffusers and peft save them
+_LONGEST_NAME = 255  # characters
 _PIECE = 2**20  # bytes
 
 
@@ -44,7 +45,8 @@ class LoraInForce:
 
     @property
     def name(self) -> str:
-        return printable(self.file.name)
+        """The file's, as it is written into recipes."""
+        return printable(self.file.name)[:_LONGEST_NAME]
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,11 @@ class Settings:
     def models_folder(self) -> Path:
         return self.models_dir if self.models_dir is not None else self.home / "models"
 
+    @property
+    def loras_folder(self) -> Path:
+        """Beside the models."""
+        return self.models_folder.parent / "loras"
+
 
 def base_name(reference: str) -> str:
     """A base's name as people know it."""
