@@ -12,6 +12,8 @@ from peft import LoraConfig, inject_adapter_in_model
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
+from perfusion_core.model.base import Base
+from tests.tiny_families import plain_options
 from tests.tiny_model import tiny_pipeline
 
 RANK = 2
@@ -67,3 +69,19 @@ def save_kohya_lora(file: Path, like: Path, alpha: float = RANK) -> Path:
         renamed[f"{module}.alpha"] = torch.tensor(float(alpha))
     save_file(renamed, file)
     return file
+
+
+def drawn(base: Base, kind: str = "sd", prompt: str = "a photo of a cat") -> torch.Tensor:
+    options = plain_options(kind) | {"output_type": "latent"}
+    return base.pipeline(prompt, generator=torch.Generator().manual_seed(1), **options).images
+
+
+def parts_of(base: Base) -> dict[str, Any]:
+    """What is in a base, by name: the very objects, and what libraries leave on models."""
+    found: dict[str, Any] = {}
+    for part in base.family.parts:
+        model = getattr(base.pipeline, part)
+        found |= {f"{part}.{name}": id(module) for name, module in model.named_modules()}
+        found |= {f"{part}.{name}": (id(p), p.requires_grad) for name, p in model.named_parameters()}
+        found |= {f"{part}: {name}": True for name in model.__dict__}
+    return found

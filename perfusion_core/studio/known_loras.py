@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from perfusion_core.container import shown
 from perfusion_core.errors import LoraError
 from perfusion_core.model.lora_files import ChosenLora, content_hash, lora_listings
-from perfusion_core.sampling.png import UsedLora
+from perfusion_core.studio.jobs.store import Json
 from perfusion_core.studio.settings import Settings
+
+if TYPE_CHECKING:
+    from perfusion_core.sampling.png import UsedLora
 
 
 def known_loras(
@@ -34,12 +38,22 @@ def known_loras(
     return found, missing
 
 
+def loras_json(loras: Sequence[ChosenLora]) -> list[list[str | float]]:
+    """LoRAs as a job's request has them."""
+    return [[str(lora.file), lora.weight] for lora in loras]
+
+
+def loras_asked(request: Json) -> list[ChosenLora]:
+    """The LoRAs that a job asks for; none in one for teaching, or of earlier versions of the program."""
+    return [ChosenLora(Path(file), weight) for file, weight in request.get("loras", [])]
+
+
 def _with_hash(lora: UsedLora, files: Sequence[Path]) -> Path | None:
     in_turn = sorted(files, key=lambda one: one.name != lora.name)
-    return next((file for file in in_turn if _hash_of(file) == lora.content_hash), None)
+    return next((file for file in in_turn if hash_of(file) == lora.content_hash), None)
 
 
-def _hash_of(file: Path) -> str:
+def hash_of(file: Path) -> str:
     """Empty for one that cannot be read: another may be the one."""
     try:
         return content_hash(file)
