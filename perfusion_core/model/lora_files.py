@@ -18,6 +18,7 @@ from perfusion_core.printable import is_text, printable
 
 ENDING = ".safetensors"
 WEIGHTS = (-4.0, 4.0)
+MOST_LORAS = 32  # on one base
 _DOWN = re.compile(r"lora_A\b|lora_down\b|lora(_linear_layer)?\.down\b")
 _UP = re.compile(r"(lora_B|lora_up|lora(_linear_layer)?\.up)(\.default)?\.weight$")
 _OTHER_ADDITIONS = ("hada_w", "lokr_w", "oft_blocks", "glora")

@@ -19,6 +19,7 @@ from torch import nn
 from perfusion_core.errors import LoraError, PerfusionError, first_line
 from perfusion_core.model.device_memory import is_out_of_memory
 from perfusion_core.model.lora_files import (
+    MOST_LORAS,
     ChosenLora,
     LoraInForce,
     adapter_name,
@@ -45,6 +46,8 @@ def use_loras(base: Base, chosen: Sequence[ChosenLora]) -> None:
     wanted = [one for one in chosen if check_weight(one.weight, one.file.name) != 0]
     if not wanted and not base.loras:
         return
+    if len(wanted) > MOST_LORAS:
+        raise LoraError(f"{len(wanted)} LoRAs are chosen; at most {MOST_LORAS} go on a base. Leave some out.")
     layers = [require_lora(one.file) for one in wanted]
     digests = [content_hash(one.file) for one in wanted]
     for k, digest in enumerate(digests):

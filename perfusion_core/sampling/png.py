@@ -21,7 +21,7 @@ from perfusion_core.concept_metadata import validate_name
 from perfusion_core.edit.choices import Lock, Removal
 from perfusion_core.errors import ConceptError, PerfusionError, first_line
 from perfusion_core.files import write_atomic
-from perfusion_core.model.lora_files import WEIGHTS
+from perfusion_core.model.lora_files import MOST_LORAS, WEIGHTS
 from perfusion_core.printable import printable
 from perfusion_core.sampling.operating_points import WIDEST_BIAS
 from perfusion_core.sampling.parameter_pairs import read_pairs
@@ -100,7 +100,7 @@ class ImageRecipe(BaseModel):
     lock: Lock = "local"
     removal: Removal = "paper"
     concepts: list[UsedConcept] = Field(default=[], max_length=64)
-    loras: list[UsedLora] = Field(default=[], max_length=64)
+    loras: list[UsedLora] = Field(default=[], max_length=MOST_LORAS)
     base: _Label
     base_fingerprint: _Hash
     covariance_fingerprint: _Hash = ""

@@ -160,6 +160,12 @@ def test_a_weight_out_of_bounds_is_refused(tiny_base: Base, tmp_path: Path, weig
         use_loras(tiny_base, [ChosenLora(save_lora(tmp_path / "style.safetensors"), weight)])
 
 
+def test_more_than_a_recipe_holds_are_refused(tiny_base: Base, tmp_path: Path) -> None:
+    files = [ChosenLora(tmp_path / f"{number}.safetensors") for number in range(33)]
+    with pytest.raises(LoraError, match="33 LoRAs are chosen; at most 32"):
+        use_loras(tiny_base, files)
+
+
 def test_one_file_twice_is_refused(tiny_base: Base, tmp_path: Path) -> None:
     file = save_lora(tmp_path / "style.safetensors")
     with pytest.raises(LoraError, match=r"style.*twice"):
