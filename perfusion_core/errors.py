@@ -29,6 +29,10 @@ class BaseModelError(PerfusionError):
     """A base model is missing, not supported or does not fit."""
 
 
+class LoraError(PerfusionError):
+    """A LoRA is missing, no LoRA, damaged, or does not fit the base model."""
+
+
 class TrainingError(PerfusionError):
     """Training cannot start, or had to stop."""
 

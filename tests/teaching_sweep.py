@@ -36,7 +36,7 @@ class _Bases:
     def __init__(self, loaded: Any) -> None:
         self._loaded = loaded
 
-    def get(self, reference: str | None = None) -> Any:
+    def get(self, reference: str | None = None, loras: Any = ()) -> Any:
         return self._loaded
 
 

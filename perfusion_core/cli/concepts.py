@@ -36,6 +36,9 @@ def recipe(_settings: Settings, options: argparse.Namespace) -> int:
                     f"concept: <{used['name']}> ({used['superclass']}), bias {used['bias']:g}, temperature "
                     f"{used['temperature']:g}, {used['content_hash'][:12]}"
                 )
+        elif name == "loras":
+            for used in value:
+                say(f"LoRA: {used['name']}, weight {used['weight']:g}, {used['content_hash'][:12]}")
         elif value != "":
             say(f"{name.replace('_', ' ')}: {value}")
     return 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from perfusion_core.cli.lora_option import add_lora_option
+
 
 def add_fanout_verbs(
     verbs: argparse._SubParsersAction[argparse.ArgumentParser], machine: argparse.ArgumentParser
@@ -30,6 +32,7 @@ def add_fanout_verbs(
     images.add_argument(
         "--concepts", metavar="FOLDER", help="take concepts from these .safetensors files, not the library"
     )
+    add_lora_option(images, "; every worker reads the file from the same path")
     _add_workers(images)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfusion_core.cli.bars import note, say
 from perfusion_core.cli.fanout_run import INTERRUPTED, STOPPING, require_sound, run_tasks, verdict
 from perfusion_core.cli.fanout_table import clock
+from perfusion_core.cli.lora_option import chosen_loras
 from perfusion_core.cli.shelf import open_library
 from perfusion_core.cli.teach_verb import stop_on_interrupt
 from perfusion_core.cli.workforce import base_setup, quiet, workforce
@@ -18,6 +20,7 @@ from perfusion_core.fanout.generate_work import GenerateSetup, planned_images
 from perfusion_core.fanout.prompt_list import PromptLine, read_prompts
 from perfusion_core.fanout.teach_all import start, tried
 from perfusion_core.files import is_folder
+from perfusion_core.model.lora_files import content_hash
 from perfusion_core.sampling.request import concepts_in
 from perfusion_core.studio.creating.create import concepts_for
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     import argparse
 
     from perfusion_core.concept import Concept
+    from perfusion_core.model.lora_files import ChosenLora
     from perfusion_core.studio.settings import Settings
 
 
@@ -35,16 +39,17 @@ def generate_all(settings: Settings, options: argparse.Namespace) -> int:
     require_sound(path, len(asked.lines), asked.problems)
     concepts = _concepts(settings, options, asked.lines)
     contents = {name: concept_bytes(concept) for name, concept in concepts.items()}
+    loras = tuple((one, content_hash(one.file)) for one in chosen_loras(settings, options))
     out = Path(options.out) if options.out else path.parent / f"{path.stem}-images"
     if options.check:
-        return _check(settings, options, asked.lines, contents)
+        return _check(settings, options, asked.lines, contents, loras)
     found = run_tasks(
         settings,
         options,
         "Generating",
         out,
-        lambda force: GenerateSetup(base_setup(settings, options, force), contents),
-        lambda facts: planned_images(asked.lines, concepts, facts),
+        lambda force: GenerateSetup(replace(base_setup(settings, options, force), loras=loras), contents),
+        lambda facts: planned_images(asked.lines, concepts, facts, loras),
     )
     say(f"Images with their recipes are in {out / 'images'}.")
     return verdict(found, [line.label for line in asked.lines])
@@ -74,12 +79,13 @@ def _check(
     options: argparse.Namespace,
     lines: Sequence[PromptLine],
     contents: Mapping[str, bytes],
+    loras: tuple[tuple[ChosenLora, str], ...],
 ) -> int:
     """Print how long it will take and how much disk it needs, from the first line's images."""
     count = sum(line.request.count for line in lines)
     say(f"{len(lines)} lines, {count} images, {len(contents)} concepts: every line can be used.")
     with workforce(settings, options) as force, stop_on_interrupt(STOPPING) as stop:
-        setup = GenerateSetup(base_setup(settings, options, force), contents)
+        setup = GenerateSetup(replace(base_setup(settings, options, force), loras=loras), contents)
         if start(force.pool, setup, quiet, stop.is_set) is None:
             return INTERRUPTED
         note("Making the first line's images …")

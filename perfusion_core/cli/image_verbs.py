@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfusion_core.cli.bars import note, say, step_bar
+from perfusion_core.cli.lora_option import chosen_loras, known_files
 from perfusion_core.cli.shelf import open_library
 from perfusion_core.container import shown
-from perfusion_core.errors import PerfusionError
+from perfusion_core.errors import LoraError, PerfusionError
+from perfusion_core.model.lora_files import content_hash
 from perfusion_core.sampling.operating_points import front_biases
 from perfusion_core.sampling.png import read_recipe
 from perfusion_core.sampling.request import GenerationRequest
@@ -17,13 +19,17 @@ from perfusion_core.studio.bases import Bases, LoadedBase
 from perfusion_core.studio.creating.create import concepts_for, make_grid, make_images, repeat_image
 from perfusion_core.studio.fronts.front import make_front
 from perfusion_core.studio.known_bases import known_base
+from perfusion_core.studio.known_loras import known_loras
 from perfusion_core.studio.library.library import Library
 from perfusion_core.studio.word_check import unknown_words, usable_words
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from perfusion_core.evaluation import FrontPoint
+    from perfusion_core.model.lora_files import ChosenLora
+    from perfusion_core.sampling.png import UsedLora
     from perfusion_core.studio.fronts.scores import Reference
     from perfusion_core.studio.settings import Settings
 
@@ -38,7 +44,7 @@ def generate(settings: Settings, options: argparse.Namespace) -> int:
         library, request.prompt, request.negative_prompt
     )  # names that do not exist are refused before a base is loaded
     _doubt(settings, request.prompt)
-    loaded = _load(settings)
+    loaded = _load(settings, options)
     with step_bar("Drawing") as on_step:
         saved = make_images(library, loaded, request, Path(options.out), on_step=on_step)
     return _print_all(saved.paths, saved.warnings)
@@ -53,7 +59,7 @@ def front(settings: Settings, options: argparse.Namespace) -> int:
     if not name:
         raise PerfusionError("A front varies a concept, and the prompt names none. Write one as <name>.")
     biases = front_biases(options.points, request.lock, _range(options.range))
-    loaded = _load(settings)
+    loaded = _load(settings, options)
     with step_bar("Drawing the front") as on_step:
         made = make_front(library, loaded, request, name, biases, Path(options.out), on_step=on_step)
     for k, bias in enumerate(made.biases):
@@ -80,7 +86,7 @@ def grid(settings: Settings, options: argparse.Namespace) -> int:
             f"A grid varies two concepts, and the prompt names {len(named)}. Write two as <name>."
         )
     biases = front_biases(options.points, request.lock, _range(options.range))
-    loaded = _load(settings)
+    loaded = _load(settings, options)
     with step_bar("Drawing the grid") as on_step:
         made = make_grid(
             library,
@@ -100,7 +106,7 @@ def evaluate(settings: Settings, options: argparse.Namespace) -> int:
 
     library = open_library(settings)
     library.get(options.name)
-    loaded = _load(settings)
+    loaded = Bases(settings).get()
     with step_bar("Measuring") as on_step:
         found = evaluate_concept(
             library,
@@ -137,13 +143,32 @@ def _repeat(settings: Settings, options: argparse.Namespace, library: Library) -
         raise PerfusionError("--from makes the image's own prompt again; leave the prompt out.")
     source = Path(options.source)
     recipe = read_recipe(source)  # before a model is loaded
+    loras = _loras_of(settings, options, recipe.loras)
     given = getattr(options, "base", None)
-    loaded = Bases(settings).get(given or known_base(settings, recipe.base, source.name))
+    loaded = Bases(settings).get(given or known_base(settings, recipe.base, source.name), loras)
     with step_bar("Drawing again") as on_step:
         saved = repeat_image(
             library, loaded, source, Path(options.out), anyway=options.anyway, on_step=on_step
         )
     return _print_all(saved.paths, saved.warnings)
+
+
+def _loras_of(settings: Settings, options: argparse.Namespace, used: Sequence[UsedLora]) -> list[ChosenLora]:
+    """The LoRAs of an image that are here. Raises `LoraError` for one that is not, unless `--anyway`, and for
+    one that is given and is not the image's.
+    """
+    given = known_files(settings, options)
+    loras, missing = known_loras(settings, used, given)
+    if missing and not options.anyway:
+        raise LoraError(
+            f"{options.source} cannot be repeated: {'; '.join(missing)}. Put it into "
+            f"{settings.loras_folder}, give it with --lora, or draw without it with --anyway."
+        )
+    hashes = {lora.content_hash for lora in used}
+    for file in given:
+        if content_hash(file) not in hashes:
+            raise LoraError(f"{options.source} was made without {file.name}. Leave that LoRA out.")
+    return loras
 
 
 def _doubt(settings: Settings, prompt: str) -> None:
@@ -155,8 +180,8 @@ def _doubt(settings: Settings, prompt: str) -> None:
         note(f"note: {settings.base} does not know {', '.join(words)}; see python app.py words.")
 
 
-def _load(settings: Settings) -> LoadedBase:
-    return Bases(settings).get()
+def _load(settings: Settings, options: argparse.Namespace) -> LoadedBase:
+    return Bases(settings).get(loras=chosen_loras(settings, options))
 
 
 def _request(options: argparse.Namespace, count: int = 1) -> GenerationRequest:

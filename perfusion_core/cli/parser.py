@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from perfusion_core.cli.fanout_parser import add_fanout_verbs
+from perfusion_core.cli.lora_option import add_lora_option
 from perfusion_core.model.schedulers import SCHEDULER_NAMES
 from perfusion_core.sampling.operating_points import LOCKS
 
@@ -15,6 +16,7 @@ examples:
   python app.py generate "a photo of a <shadow> on the beach" -n 4 --seed 7
   python app.py front "a photo of a <shadow> wearing a crown" --points 7
   python app.py generate "a photo of a <shadow> next to a <mug:0.55>"
+  python app.py generate "a <shadow>" --lora lcm-lora.safetensors --lora ink.safetensors:0.7
 
 Concepts live in PERFUSION_HOME (by default your data folder).
 """
@@ -169,6 +171,7 @@ def _add_sampling(verb: argparse.ArgumentParser) -> None:
         metavar="NAME=BIAS",
         help="gate bias of a concept, e.g. biscuit=0.6",
     )
+    add_lora_option(verb)
     verb.add_argument("--out", default="outputs", metavar="FOLDER", help="where images go (default: outputs)")
 
 

@@ -18,6 +18,7 @@ from perfusion_core.sampling.png import png_bytes
 from perfusion_core.sampling.request import GenerationRequest, concepts_in
 
 if TYPE_CHECKING:
+    from perfusion_core.model.lora_files import ChosenLora
     from perfusion_core.studio.bases import LoadedBase
 
 PROGRESS_EVERY = 1.0  # seconds
@@ -83,9 +84,13 @@ class GenerateWork:
 
 
 def planned_images(
-    lines: list[PromptLine], concepts: Mapping[str, Concept], facts: BaseFacts
+    lines: list[PromptLine],
+    concepts: Mapping[str, Concept],
+    facts: BaseFacts,
+    loras: Sequence[tuple[ChosenLora, str]] = (),
 ) -> list[Planned]:
-    """The lines with their keys: of the request, the concepts it uses and the base."""
+    """The lines with their keys: of the request, the concepts it uses, the base and the LoRAs on it."""
+    worn = {"loras": [[digest, lora.weight] for lora, digest in loras]} if loras else {}
     planned: list[Planned] = []
     for line in lines:
         asked = line.request
@@ -95,6 +100,7 @@ def planned_images(
                 "request": asdict(asked),
                 "concepts": {name: [one.content_hash, one.metadata.bias] for name, one in used.items()},
                 "base": base_part(facts),
+                **worn,
             }
         )
         planned.append(Planned(line.label, key, lambda asked=asked: asked))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perfusion_core.errors import BaseModelError
+from perfusion_core.errors import BaseModelError, LoraError
+from perfusion_core.model.lora_files import ChosenLora, content_hash
 from perfusion_core.studio.bases import Bases, LoadedBase, Missing
 from perfusion_core.studio.settings import Settings
 
@@ -69,7 +70,8 @@ class BaseSetup:
 
     models: the folder of models named by their file; share: of the device's memory, for several workers on
     one; threads: of the CPU, None for torch's own; cache: where statistics are kept, None for the user's
-    cache; shared: what the first worker found.
+    cache; shared: what the first worker found; loras: LoRAs to draw with, and
+    the hash of each file as the driver has it.
     """
 
     reference: str
@@ -80,9 +82,10 @@ class BaseSetup:
     threads: int | None = None
     cache: Path | None = None
     shared: BaseFacts | None = None
+    loras: tuple[tuple[ChosenLora, str], ...] = ()
 
     def load(self) -> LoadedBase:
-        """Raises `BaseModelError`, also when it is not the base that the first worker has."""
+        """Raises `BaseModelError`, also when it is not the base that the first worker has, or `LoraError`."""
         import torch
 
         from perfusion_core.model.statistics import covariance_for
@@ -94,7 +97,10 @@ class BaseSetup:
         settings = Settings(
             home, self.reference, device=self.device, dtype=self.dtype, models_dir=self.models
         )
-        loaded = Bases(settings).get()
+        for lora, expected in self.loras:
+            if content_hash(lora.file) != expected:
+                raise LoraError(f"{lora.file} on this worker is another file. Put the given one there.")
+        loaded = Bases(settings).get(loras=[lora for lora, _ in self.loras])
         if self.share < 1.0:
             loaded.settings = replace(settings, memory=_share_of(loaded.base.device, self.share))
         if self.shared is None:

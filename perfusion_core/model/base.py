@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from perfusion_core.model.families.description import Family
+    from perfusion_core.model.lora_files import LoraInForce
 
 __all__ = [
     "Base",
@@ -70,6 +71,7 @@ class Base:
         self.folder = folder
         self.device = torch.device(device)
         self.dtype = dtype
+        self.loras: tuple[LoraInForce, ...] = ()  # changed by `loras.use_loras` alone
         self.description: BaseDescription = describe(pipeline, name)
         self.family: Family = self.description.family
         if self.denoiser.config.in_channels != self.description.latent_channels:

@@ -41,10 +41,11 @@ _LAYOUTS = {
 _WORKS = "Use a Stable Diffusion 1.x, 2.x or SDXL checkpoint, or a diffusers folder, as base model."
 
 _ON_TOP = "a LoRA, which goes on top of a base model"
+_LORAS = "Put it into the folder “loras” beside the models, or give it with --lora."
 # A part of a tensor's name -> what the file then is, and what to do. The first sign that is found counts.
 _ADDED = {
-    "lora_": (_ON_TOP, _WORKS),
-    ".lora": (_ON_TOP, _WORKS),
+    "lora_": (_ON_TOP, _LORAS),
+    ".lora": (_ON_TOP, _LORAS),
     "to_k_ip.": ("an IP-Adapter, which goes on top of a base model", _WORKS),
     "perfusion_concept": ("a concept", "Import it in the library."),
 }

@@ -24,6 +24,7 @@ from perfusion_core.errors import BaseModelError, PerfusionError
 from perfusion_core.files import make_folder, write_atomic
 from perfusion_core.model.describe import BaseDescription, describe
 from perfusion_core.model.fingerprint import encoding_fingerprint
+from perfusion_core.model.loras import without_loras
 from perfusion_core.model.text import PromptEncoder
 
 if TYPE_CHECKING:
@@ -85,7 +86,10 @@ def covariance_for(
     kept = _read(kept_at, text, width)
     if kept:
         return kept
-    computed = compute(base, lines, text=text, progress=progress)
+    pipeline = getattr(base, "pipeline", base)
+    parts = [getattr(pipeline, part) for part in family.parts]
+    with without_loras(parts):  # kept under the name of the plain weights, for all that is drawn later
+        computed = compute(base, lines, text=text, progress=progress)
     try:
         make_folder(kept_at.parent)
         save_statistics(computed, text, kept_at)

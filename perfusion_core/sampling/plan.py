@@ -13,7 +13,7 @@ from perfusion_core.errors import PerfusionError, PromptError
 from perfusion_core.model.schedulers import check_scheduler
 from perfusion_core.prompt_grammar import canonical, parse_prompt, with_biases
 from perfusion_core.sampling.defaults import sampling_defaults
-from perfusion_core.sampling.png import ImageRecipe, UsedConcept
+from perfusion_core.sampling.png import FORMAT_VERSION, PLAIN_FORMAT, ImageRecipe, UsedConcept, UsedLora
 from perfusion_core.sampling.request import (
     GenerationRequest,
     Row,
@@ -121,6 +121,7 @@ def recipe_of(base: Base, plan: Plan, row: Row, covariance_fingerprint: str) -> 
     temperature = plan.request.temperature
     prompt = plan.request.prompt if row.prompt is None else row.prompt
     return ImageRecipe(
+        format_version=FORMAT_VERSION if base.loras else PLAIN_FORMAT,
         prompt=with_biases(parse_prompt(prompt), row.biases),
         negative_prompt=plan.request.negative_prompt,
         seed=row.seed,
@@ -140,6 +141,10 @@ def recipe_of(base: Base, plan: Plan, row: Row, covariance_fingerprint: str) -> 
                 temperature=concept.metadata.temperature if temperature is None else float(temperature),
             )
             for name, concept in concepts_in([prompt, plan.request.negative_prompt], plan.used).items()
+        ],
+        loras=[
+            UsedLora(name=lora.name, content_hash=lora.content_hash, weight=lora.weight)
+            for lora in base.loras
         ],
         base=base.id,
         base_fingerprint=base.fingerprint,

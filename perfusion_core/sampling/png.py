@@ -21,6 +21,7 @@ from perfusion_core.concept_metadata import validate_name
 from perfusion_core.edit.choices import Lock, Removal
 from perfusion_core.errors import ConceptError, PerfusionError, first_line
 from perfusion_core.files import write_atomic
+from perfusion_core.model.lora_files import MOST_LORAS, WEIGHTS
 from perfusion_core.printable import printable
 from perfusion_core.sampling.operating_points import WIDEST_BIAS
 from perfusion_core.sampling.parameter_pairs import read_pairs
@@ -33,7 +34,8 @@ from perfusion_core.sampling.request import (
     SIDES,
 )
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # the newest that is read
+PLAIN_FORMAT = 1  # without LoRAs, as earlier versions of the program read it
 CHUNK = "parameters"
 RECIPE_KEY = "Perfusion recipe"
 LONGEST_FOREIGN_PROMPT = 10_000  # characters; some tools read long prompts in several parts
@@ -71,12 +73,22 @@ class UsedConcept(BaseModel):
     temperature: float = Field(ge=0.001, le=10.0)
 
 
+class UsedLora(BaseModel):
+    """One LoRA as it acted in one image. name: of its file; content_hash: the file's sha256, in hex."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: _Label
+    content_hash: _Hash
+    weight: float = Field(ge=WEIGHTS[0], le=WEIGHTS[1])
+
+
 class ImageRecipe(BaseModel):
     """Everything one image depends on. Two equal recipes on one CPU give the same bits."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
-    format_version: int = FORMAT_VERSION
+    format_version: int = PLAIN_FORMAT
     prompt: _Prompt
     negative_prompt: _Prompt = ""
     seed: int = Field(ge=0, le=LARGEST_SEED)
@@ -88,6 +100,7 @@ class ImageRecipe(BaseModel):
     lock: Lock = "local"
     removal: Removal = "paper"
     concepts: list[UsedConcept] = Field(default=[], max_length=64)
+    loras: list[UsedLora] = Field(default=[], max_length=MOST_LORAS)
     base: _Label
     base_fingerprint: _Hash
     covariance_fingerprint: _Hash = ""
@@ -124,12 +137,17 @@ def recipe_text(recipe: ImageRecipe) -> str:
         f"Size: {recipe.width}x{recipe.height}",
         f"Model hash: {recipe.base_fingerprint[:10]}",
         f"Model: {_quoted(recipe.base)}",
-        f"{RECIPE_KEY}: {json.dumps(recipe.model_dump_json())}",
+        f"{RECIPE_KEY}: {json.dumps(_embedded(recipe))}",
     ]
     lines = [recipe.prompt]
     if recipe.negative_prompt:
         lines.append(f"Negative prompt: {recipe.negative_prompt}")
     return "\n".join([*lines, ", ".join(pairs)])
+
+
+def _embedded(recipe: ImageRecipe) -> str:
+    """The recipe as JSON; without LoRAs as earlier versions of the program wrote it."""
+    return recipe.model_dump_json(exclude=None if recipe.loras else {"loras"})
 
 
 def png_bytes(image: Image.Image, recipe: ImageRecipe | None = None) -> bytes:

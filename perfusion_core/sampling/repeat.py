@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from perfusion_core.container import shown
 from perfusion_core.prompt_grammar import without_numbers
 from perfusion_core.sampling.generator import Generation, generate
 from perfusion_core.sampling.png import ImageRecipe
@@ -51,12 +52,25 @@ def differences(recipe: ImageRecipe, base: Base, concepts: Mapping[str, Concept]
             found.append(f"there is no concept <{used.name}>")
         elif here.content_hash != used.content_hash:
             found.append(f"<{used.name}> is another concept, or was taught again since")
+    found += _other_loras(recipe, base)
     precision, device = str(base.dtype).removeprefix("torch."), torch.device(base.device).type
     if (precision, device) != (recipe.precision, recipe.device):
         found.append(
             f"it is computed on {device} in {precision}, not on {recipe.device} in {recipe.precision}"
         )
     return found
+
+
+def _other_loras(recipe: ImageRecipe, base: Base) -> list[str]:
+    here = {lora.content_hash: lora for lora in base.loras}
+    found: list[str] = []
+    for used in recipe.loras:
+        lora = here.pop(used.content_hash, None)
+        if lora is None:
+            found.append(f"the LoRA {shown(used.name)} ({used.content_hash[:12]}) is not on the base model")
+        elif lora.weight != used.weight:
+            found.append(f"the LoRA {lora.name} has weight {lora.weight:g}, not {used.weight:g}")
+    return found + [f"the LoRA {lora.name} is on the base model, and was not then" for lora in here.values()]
 
 
 def repeat(base: Base, concepts: Mapping[str, Concept], recipe: ImageRecipe, **options: Any) -> Generation:

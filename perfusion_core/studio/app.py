@@ -7,19 +7,29 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perfusion_core.errors import PerfusionError
+from perfusion_core.errors import LoraError, PerfusionError
+from perfusion_core.model.lora_files import ChosenLora, check_weight
 from perfusion_core.studio.bases import Bases
 from perfusion_core.studio.creating.live import is_live
 from perfusion_core.studio.jobs.handlers import handlers
 from perfusion_core.studio.jobs.store import UNFINISHED, Job, JobStore, Json, Kind
 from perfusion_core.studio.jobs.worker import Worker, owner_lock
+from perfusion_core.studio.known_bases import names_of
+from perfusion_core.studio.known_loras import known_loras, loras_json
 from perfusion_core.studio.library.library import Library
-from perfusion_core.studio.settings import Settings, base_name, keep_private
+from perfusion_core.studio.settings import (
+    Settings,
+    base_name,
+    keep_chosen_loras,
+    keep_private,
+    with_chosen_loras,
+)
 from perfusion_core.studio.teaching.staging import Staging
 
 if TYPE_CHECKING:
     from perfusion_core.model.base import Base
     from perfusion_core.model.listing import BaseListing
+    from perfusion_core.sampling.png import ImageRecipe
     from perfusion_core.sampling.request import GenerationRequest
     from perfusion_core.studio.teaching.run import TeachRequest
 
@@ -120,13 +130,27 @@ class Studio:
         from perfusion_core.studio.creating.attribution_run import check_source
 
         recipe = check_source(source)
-        asked: Json = {"source": str(source.absolute()), "base": base or self.settings.base}
+        given = [lora.file for lora in self.settings.loras]
+        loras, missing = known_loras(self.settings, recipe.loras, given)
+        if missing:
+            raise LoraError(
+                f"Where it acted cannot be shown: {'; '.join(missing)}. Put it into "
+                f"{self.settings.loras_folder}."
+            )
+        asked: Json = {
+            "source": str(source.absolute()),
+            "base": base or self.settings.base,
+            "loras": loras_json(loras),
+        }
         return self.worker.submit("acting", f"Where it acted: {recipe.prompt}", asked)
 
     def submit_load(self, *, segmenter: bool = False) -> Job:
-        """Queue the loading of the base in use, with its segmenter when asked. Leaves no record."""
+        """Queue the loading of the base in use, with its LoRAs, or with its segmenter for teaching, which
+        needs none. Leaves no record.
+        """
         base = self.settings.base
-        asked: Json = {"base": base, "segmenter": segmenter}
+        loras = () if segmenter else self.settings.loras
+        asked: Json = {"base": base, "segmenter": segmenter, "loras": loras_json(loras)}
         return self.worker.submit("load", f"Load {base_name(base)}", asked, recorded=False)
 
     def load_base(self, *, segmenter: bool = False, timeout: float = LOADING) -> str:
@@ -192,14 +216,46 @@ class Studio:
         """Make `reference` the base of the jobs asked for from now on."""
         self.change(base=reference)
 
+    def use_loras(self, loras: Sequence[ChosenLora]) -> None:
+        """Put these on the base in use, for the images asked for from now on, and keep that for this base.
+
+        Raises `PerfusionError` for a weight that cannot be, or when it cannot be kept: then it is in use.
+        """
+        for lora in loras:
+            check_weight(lora.weight, lora.file.name)
+        self.change(loras=tuple(loras))
+        keep_chosen_loras(self.settings)
+
+    def use_loras_of(self, recipe: ImageRecipe) -> bool:
+        """Use the LoRAs of an image where all of them are here and it was made on the base in use.
+
+        Returns whether others are in use now. Raises `PerfusionError` as `use_loras` does.
+        """
+        found, missing = known_loras(self.settings, recipe.loras)
+        if self.base is None:
+            same = recipe.base in names_of(self.settings.base)
+        else:
+            same = recipe.base_fingerprint == self.base.fingerprint
+        if not found or missing or not same or tuple(found) == self.settings.loras:
+            return False
+        self.use_loras(found)
+        return True
+
     def change(self, **settings: Any) -> None:
         """Change some of the settings, for what is asked for from now on."""
         self.settings = replace(self.settings, **settings)
+        if settings.keys() & {"base", "models_dir"}:
+            self.settings = with_chosen_loras(self.settings)
         self.bases.settings = self.settings
 
     def _is_loaded(self, segmenter: bool) -> bool:
         with self.bases.borrow() as loaded:
             return loaded is not None and (not segmenter or loaded.loaded_segmenter is not None)
+
+    def _loras_on(self, base: str | None) -> Sequence[ChosenLora]:
+        if base in (None, self.settings.base):
+            return self.settings.loras
+        return with_chosen_loras(replace(self.settings, base=base or "")).loras
 
     def _submit(
         self,
@@ -213,6 +269,7 @@ class Studio:
         asked: Json = {
             "request": asdict(request.checked()),
             "base": base or self.settings.base,
+            "loras": loras_json(self._loras_on(base)),
             "out": str((out or self.settings.outputs).absolute()),
             **(more or {}),
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from perfusion_core.evaluation import Scorer
     from perfusion_core.model.base import Base
     from perfusion_core.model.listing import BaseListing
+    from perfusion_core.model.lora_files import ChosenLora
     from perfusion_core.model.statistics import CovarianceStats
 
 
@@ -95,33 +96,43 @@ class Bases:
         self._borrowing = threading.RLock()  # held while the current base is used elsewhere, or let go
         self._current: tuple[str, LoadedBase] | None = None
 
-    def get(self, reference: str | None = None) -> LoadedBase:
-        """The base called `reference` (the settings' own by default), loaded when it is another than before.
+    def get(self, reference: str | None = None, loras: Sequence[ChosenLora] = ()) -> LoadedBase:
+        """The base called `reference` (the settings' own by default), loaded when it is another than before,
+        with exactly these LoRAs on it: none, as for teaching, where it is not told.
 
         The previous one is released first, once nothing borrows it, so that two are never in memory. Raises
-        `BaseModelError`.
+        `BaseModelError`, or `LoraError` for a LoRA that cannot be used.
         """
         wanted = reference or self.settings.base
         with self._loading:
-            if self._current is not None and self._current[0] == wanted:
-                self._current[1].settings = self.settings  # they may have been changed since it was loaded
-                return self._current[1]
-            with self._borrowing:
-                self._current = None
-            from perfusion_core.model.base import load_base
-            from perfusion_core.model.device_memory import release_memory
+            loaded = self._loaded(wanted)
+            if loras or loaded.base.loras:
+                from perfusion_core.model.loras import use_loras
 
-            release_memory()
-
-            base = load_base(
-                wanted,
-                device=self.settings.device,
-                dtype=self.settings.dtype,
-                models_dir=self.settings.models_folder,
-            )
-            loaded = LoadedBase(base, self.settings)
-            self._current = (wanted, loaded)
+                with self._borrowing:
+                    use_loras(loaded.base, loras)
             return loaded
+
+    def _loaded(self, wanted: str) -> LoadedBase:
+        if self._current is not None and self._current[0] == wanted:
+            self._current[1].settings = self.settings  # they may have been changed since it was loaded
+            return self._current[1]
+        with self._borrowing:
+            self._current = None
+        from perfusion_core.model.base import load_base
+        from perfusion_core.model.device_memory import release_memory
+
+        release_memory()
+
+        base = load_base(
+            wanted,
+            device=self.settings.device,
+            dtype=self.settings.dtype,
+            models_dir=self.settings.models_folder,
+        )
+        loaded = LoadedBase(base, self.settings)
+        self._current = (wanted, loaded)
+        return loaded
 
     @contextmanager
     def borrow(self, reference: str | None = None) -> Generator[LoadedBase | None]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from perfusion_core.errors import PerfusionError
 from perfusion_core.studio.jobs.store import UNFINISHED, Job
+from perfusion_core.studio.known_loras import loras_asked
 from perfusion_core.studio.settings import base_name
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ class Readiness:
         self.problem = ""
 
     def begin(self) -> None:
-        """Queue the loading of the base that the settings name. Harmless when it is there or on its way;
-        another one that is still waiting to be loaded is skipped.
+        """Queue the loading of the base that the settings name, with its LoRAs. Harmless when it is there or
+        on its way; another one that is still waiting to be loaded is skipped.
         """
         if self._job is not None and self._state == "queued" and not self._is_wanted(self._job):
             self._studio.stop(self._job.id)
@@ -47,7 +48,8 @@ class Readiness:
         """The base's state in a word or two."""
         if self.problem:
             return "Not usable"
-        if self._studio.bases.holds(self._studio.settings.base):
+        dressing = self._job is not None and self._state in UNFINISHED and bool(self._job.request["loras"])
+        if self._studio.bases.holds(self._studio.settings.base) and not dressing:
             return "Ready"
         if self._state == "queued":
             return "Loads after the job before it" if self._studio.position(self._id) else "Loading"
@@ -70,7 +72,8 @@ class Readiness:
             return "done"
 
     def _is_wanted(self, job: Job) -> bool:
-        return job.request["base"] == self._studio.settings.base
+        settings = self._studio.settings
+        return job.request["base"] == settings.base and loras_asked(job.request) == list(settings.loras)
 
     def _announce(self, job: Job) -> None:
         ended = self._studio.wait(job.id)

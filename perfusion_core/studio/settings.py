@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from perfusion_core.errors import PerfusionError, first_line
 from perfusion_core.files import PRIVATE_FILE, PRIVATE_FOLDER, lies_in, make_folder, write_atomic
+from perfusion_core.model.lora_files import WEIGHTS, ChosenLora
 from perfusion_core.printable import printable
 
 APP_NAME = "perfusion-studio"
@@ -26,7 +27,7 @@ class Settings:
 
     memory: what the graphics card is taken to have for training, the base's weights in it, in GB (10**9
     bytes); None for what it has free. base_given: the base was named at the start, by an option or the
-    environment.
+    environment. loras: what the app puts on this base for drawing.
     """
 
     home: Path
@@ -37,6 +38,7 @@ class Settings:
     models_dir: Path | None = None
     memory: float | None = None
     base_given: bool = False
+    loras: tuple[ChosenLora, ...] = ()
 
     @property
     def jobs_folder(self) -> Path:
@@ -49,6 +51,11 @@ class Settings:
     @property
     def models_folder(self) -> Path:
         return self.models_dir if self.models_dir is not None else self.home / "models"
+
+    @property
+    def loras_folder(self) -> Path:
+        """Beside the models."""
+        return self.models_folder.parent / "loras"
 
 
 def base_name(reference: str) -> str:
@@ -100,7 +107,8 @@ class Preferences(BaseModel):
     """Empty or zero means: as the program was started.
 
     base: the base model; models, outputs: folders; memory: as in `Settings`; lan_user and lan_secret: the
-    login for other machines (see `access`), none when empty.
+    login for other machines (see `access`), none when empty; loras: by base, names of files in the folder of
+    LoRAs with their weights.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
@@ -111,6 +119,7 @@ class Preferences(BaseModel):
     memory: float = 0.0
     lan_user: str = ""
     lan_secret: str = ""
+    loras: dict[_Reference, dict[_Reference, float]] = {}
 
 
 def read_preferences(home: Path) -> Preferences:
@@ -160,7 +169,7 @@ def keep_private(settings: Settings) -> None:
             (settings.home / name).chmod(mode)
 
 
-def prefer(home: Path, **changes: str | float) -> Preferences:
+def prefer(home: Path, **changes: str | float | dict[str, dict[str, float]]) -> Preferences:
     """Change some of what was chosen, and keep it. Raises `PerfusionError` when it cannot be written."""
     changed = Preferences.model_validate({**read_preferences(home).model_dump(), **changes})
     write_preferences(home, changed)
@@ -173,10 +182,32 @@ def preferred(settings: Settings) -> Settings:
     given = settings.base_given or settings.base != "pocket"
     base = chosen.base if chosen.base and not given else settings.base
     models = Path(chosen.models) if chosen.models and settings.models_dir is None else settings.models_dir
-    return replace(
-        settings,
-        base=base,
-        models_dir=models,
-        outputs=Path(chosen.outputs) if chosen.outputs else settings.outputs,
-        memory=chosen.memory or settings.memory,
+    return with_chosen_loras(
+        replace(
+            settings,
+            base=base,
+            models_dir=models,
+            outputs=Path(chosen.outputs) if chosen.outputs else settings.outputs,
+            memory=chosen.memory or settings.memory,
+        )
     )
+
+
+def with_chosen_loras(settings: Settings) -> Settings:
+    """`settings` with the LoRAs that were chosen for its base."""
+    kept = read_preferences(settings.home).loras.get(settings.base, {})
+    low, high = WEIGHTS
+    loras = tuple(
+        ChosenLora(settings.loras_folder / name, weight)
+        for name, weight in kept.items()
+        if Path(name).name == name and low <= weight <= high
+    )
+    return replace(settings, loras=loras)
+
+
+def keep_chosen_loras(settings: Settings) -> None:
+    """Keep them for the next start, and for when this base is used again. Raises `PerfusionError`."""
+    chosen = {lora.file.name: lora.weight for lora in settings.loras}
+    kept = read_preferences(settings.home).loras
+    others = {base: loras for base, loras in kept.items() if base != settings.base}
+    prefer(settings.home, loras={**others, settings.base: chosen} if chosen else others)

@@ -14,8 +14,8 @@ from perfusion_core.ui.explore import room as explore
 from perfusion_core.ui.info import room as info
 from perfusion_core.ui.library import actions
 from perfusion_core.ui.library import room as library
+from perfusion_core.ui.settings import lora_choice, saved_settings
 from perfusion_core.ui.settings import room as settings
-from perfusion_core.ui.settings import saved_settings
 from perfusion_core.ui.teach import form, kind_field, photo_edits, photo_intake, progress_events
 from perfusion_core.ui.teach import room as teach
 from perfusion_core.ui.theme import ASSETS
@@ -45,7 +45,7 @@ def build_page(studio: Studio, served: Served, readiness: Readiness) -> gr.Block
                     explore_room = explore.render(studio, served)
                 with gr.Tab("Image info", id="info"):
                     info_room = info.render()
-                with gr.Tab("Settings", id="settings"):
+                with gr.Tab("Settings", id="settings") as settings_tab:
                     settings_room = settings.render(studio)
             with gr.Column(elem_id="aside", scale=0, min_width=280):
                 sidebar_part = sidebar.render(studio, readiness)
@@ -61,8 +61,10 @@ def build_page(studio: Studio, served: Served, readiness: Readiness) -> gr.Block
         progress_events.listen(teach_room.progress, create_room, rooms, studio, served, demo)
         actions.listen(library_room, create_room, teach_room, rooms, studio, served, library_tab, demo)
         generate_front.listen(explore_room, create_room, rooms, studio, served, explore_tab, demo)
-        info.listen(info_room, create_room, rooms, studio, served)
+        info.listen(info_room, create_room, rooms, studio, served, readiness)
         saved_settings.listen(settings_room, studio, demo)
+        shown = [demo.load, settings_tab.select, sidebar_part.machine.change]
+        lora_choice.listen(settings_room.loras, studio, readiness, shown)
         sidebar.listen(sidebar_part, studio, readiness, demo)
     return demo
 

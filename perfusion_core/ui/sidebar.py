@@ -132,20 +132,30 @@ def machine_line(studio: Studio, readiness: Readiness) -> str:
         f'<p class="state state-{state}" data-base="{escape(studio.settings.base)}">'
         '<span class="dot" aria-hidden="true"></span>'
         f"{escape(readiness.words)} · {escape(machine_facts(studio).device)}</p>"
-        f"{_few_steps(studio)}"
+        f"{_loras(studio)}{_few_steps(studio)}"
         f"{note(readiness.problem, 'problem')}"
     )
 
 
+def _loras(studio: Studio) -> str:
+    """The LoRAs that pictures are made with."""
+    if not studio.settings.loras:
+        return ""
+    words = ", ".join(f"{lora.file.stem} {lora.weight:g}" for lora in studio.settings.loras)
+    return f'<p class="quiet" id="loras-line">LoRAs for pictures, off while teaching: {escape(words)}</p>'
+
+
 def _few_steps(studio: Studio) -> str:
     """Of a base that was made for few steps: how it draws where the form leaves that to the base."""
-    base = studio.base
-    if base is None or base.few_steps is None:
-        return ""
-    own = sampling_defaults(base)
+    with studio.bases.borrow():  # no LoRA is put on it meanwhile
+        base = studio.base
+        if base is None or base.few_steps is None:
+            return ""
+        own = sampling_defaults(base)
     steps = "1 step" if own.steps == 1 else f"{own.steps} steps"
     guided = f"guidance {own.guidance:g}" if own.guidance > 1 else "no guidance"
-    return f'<p class="quiet">Made for few steps: it draws in {steps}, {guided}.</p>'
+    made = "Made for few steps" if base.description.few_steps else "With its LoRA"
+    return f'<p class="quiet">{made}: it draws in {steps}, {guided}.</p>'
 
 
 def memory_line(studio: Studio) -> str:

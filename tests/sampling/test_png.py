@@ -127,7 +127,7 @@ def embedded(data: object) -> str:
         (embedded({**recipe().model_dump(), "seed": "7"}), "seed"),
         (embedded({**recipe().model_dump(), "steps": 10**9}), "steps"),
         (embedded({**recipe().model_dump(), "guidance": float("nan")}), "guidance"),
-        (embedded({**recipe().model_dump(), "format_version": 2}), "format 2"),
+        (embedded({**recipe().model_dump(), "format_version": 3}), "format 3"),
         (embedded({**recipe().model_dump(), "steps": 1e308}), "steps"),
         (embedded({**recipe().model_dump(), "steps": "many"}), "steps"),
         (embedded({**recipe().model_dump(), "guidance": 1e308}), "guidance"),

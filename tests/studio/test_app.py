@@ -25,7 +25,7 @@ PATIENCE = 120  # seconds a job may take on a slow machine
 @pytest.fixture
 def studio(settings: Settings, loaded: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
     studio = Studio(settings)
-    monkeypatch.setattr(studio.bases, "get", lambda reference=None: loaded)
+    monkeypatch.setattr(studio.bases, "get", lambda reference=None, loras=(): loaded)
     studio.start()
     yield studio
     studio.close()
@@ -81,7 +81,7 @@ def test_a_teaching_that_the_program_left_goes_on_in_the_next_one(
     settings: Settings, loaded: Any, photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = Studio(settings)
-    monkeypatch.setattr(first.bases, "get", lambda reference=None: loaded)
+    monkeypatch.setattr(first.bases, "get", lambda reference=None, loras=(): loaded)
     first.start()
     job = first.submit_teach(TeachRequest(photos, "biscuit", "dog", settings={**QUICK, "steps": 400}))
     while not first.events(job.id, kind="step"):
@@ -91,7 +91,7 @@ def test_a_teaching_that_the_program_left_goes_on_in_the_next_one(
     assert first.job(job.id).state == "interrupted"
 
     second = Studio(settings)
-    monkeypatch.setattr(second.bases, "get", lambda reference=None: loaded)
+    monkeypatch.setattr(second.bases, "get", lambda reference=None, loras=(): loaded)
     assert second.job(job.id).resumable
     second.start()
     try:

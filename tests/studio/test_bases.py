@@ -29,6 +29,7 @@ class FakeBase:
     """Stands for a base model that takes memory."""
 
     device = "cpu"
+    loras = ()
 
     def __init__(self, reference: str) -> None:
         self.id = reference
@@ -176,7 +177,7 @@ def test_a_live_image_leaves_no_job_behind_even_when_it_takes_too_long(
     settings: Settings, loaded: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     studio = Studio(settings)
-    monkeypatch.setattr(studio.bases, "get", lambda reference=None: loaded)
+    monkeypatch.setattr(studio.bases, "get", lambda reference=None, loras=(): loaded)
     studio.start()
     request = GenerationRequest("a dog", steps=1, seed=1)
     ask = (studio.worker, request, settings.base, settings.cache_folder)

@@ -16,6 +16,7 @@ from perfusion_core.files import remove_folder
 from perfusion_core.studio.creating.live import is_live
 from perfusion_core.studio.jobs.store import Json, Kind
 from perfusion_core.studio.jobs.worker import Handler, JobContext, JobStopped
+from perfusion_core.studio.known_loras import loras_asked
 
 if TYPE_CHECKING:
     from perfusion_core.sampling.request import GenerationRequest
@@ -39,11 +40,13 @@ def handlers(library: Library, bases: Bases) -> dict[Kind, Handler]:
 
 
 def _load(bases: Bases, context: JobContext) -> Json:
-    """Load a base, unless another has been chosen since the job was queued."""
+    """Load a base, unless another, or other LoRAs, have been chosen since the job was queued."""
     asked = context.job.request
-    if asked["base"] != bases.settings.base:
+    loras = loras_asked(asked)
+    chosen = asked["segmenter"] or loras == list(bases.settings.loras)
+    if asked["base"] != bases.settings.base or not chosen:
         return {"loaded": False}
-    loaded = bases.get(asked["base"])
+    loaded = bases.get(asked["base"], loras)
     if asked["segmenter"]:
         _ = loaded.segmenter  # loads it
     return {"loaded": True}
@@ -210,12 +213,13 @@ def _acting(library: Library, bases: Bases, context: JobContext) -> Json:
 
 @contextmanager
 def _base(bases: Bases, context: JobContext, stopped: Json | None = None) -> Generator[LoadedBase]:
-    """The base that the job asks for; where its statistics are computed first, the job tells how far that is.
+    """The base that the job asks for, with its LoRAs; where its statistics are computed first, the job tells
+    how far that is.
 
     Asked to stop meanwhile, it raises `JobStopped` with the result `stopped`. An image for a slider, which is
     given up after a while, goes on reading, so that one of the next is made.
     """
-    loaded = bases.get(context.job.request["base"])
+    loaded = bases.get(context.job.request["base"], loras_asked(context.job.request))
 
     def on_captions(done: int, total: int) -> None:
         if context.should_stop() and not is_live(context.job):

@@ -112,6 +112,7 @@ def _follow(room: CreateRoom, studio: Studio, served: Served, sliders: dict[str,
                 asked.request(positions, count=1),
                 studio.settings.base,
                 studio.settings.cache_folder,
+                loras=studio.settings.loras,
             )
         except PerfusionError as error:
             return {stage.said: note(str(error), "problem")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,11 @@ from perfusion_core.sampling.operating_points import bias_to_slider, default_bia
 from perfusion_core.sampling.png import ImageRecipe
 from perfusion_core.sampling.request import LARGEST_SEED, LONGEST_PROMPT, SIDES
 from perfusion_core.studio.creating.mentions import without_numbers
+from perfusion_core.studio.known_loras import hash_of, known_loras
 from perfusion_core.ui.create.form_values import MOST_GUIDANCE, MOST_STEPS, SCHEDULERS, SIDE_STEP, bias_at
 
 if TYPE_CHECKING:
+    from perfusion_core.model.lora_files import ChosenLora
     from perfusion_core.sampling.png import ForeignRecipe
     from perfusion_core.studio.app import Studio
 
@@ -132,8 +135,8 @@ def _close(one: float, other: float) -> bool:
 
 
 def _differing(recipe: ImageRecipe, studio: Studio) -> list[str]:
-    """What of the base model, the concepts and the gate is not as it was for the image."""
-    lost = _other_base(recipe, studio)
+    """What of the base model, its LoRAs, the concepts and the gate is not as it was for the image."""
+    lost = _other_base(recipe, studio) + _other_loras(recipe, studio)
     if recipe.concepts and recipe.removal != FORM_REMOVAL:
         lost.append(f"Removal: “{recipe.removal}” in the image; Create uses “{FORM_REMOVAL}”.")
     for used in recipe.concepts:
@@ -150,6 +153,23 @@ def _differing(recipe: ImageRecipe, studio: Studio) -> list[str]:
                 f"concept's own, {own:g}."
             )
     return lost
+
+
+def _other_loras(recipe: ImageRecipe, studio: Studio) -> list[str]:
+    in_use = studio.settings.loras
+    found, missing = known_loras(studio.settings, recipe.loras, [lora.file for lora in in_use])
+    if missing:
+        there = f"Put it into {studio.settings.loras_folder}, and load this picture again."
+        return [f"{sentence[0].upper()}{sentence[1:]}. {there}" for sentence in missing]
+    if [(hash_of(lora.file), lora.weight) for lora in found] == [
+        (hash_of(lora.file), lora.weight) for lora in in_use if lora.weight
+    ]:
+        return []
+    return [f"LoRAs: {_named(found)} in the image; {_named(in_use)} in use. Settings changes them."]
+
+
+def _named(loras: Sequence[ChosenLora]) -> str:
+    return ", ".join(f"{lora.file.stem} {lora.weight:g}" for lora in loras) or "none"
 
 
 def _other_base(recipe: ImageRecipe, studio: Studio) -> list[str]:

@@ -17,6 +17,7 @@ from perfusion_core.ui.html import escape, note, notes
 if TYPE_CHECKING:
     from perfusion_core.sampling.png import ForeignRecipe, ImageRecipe
     from perfusion_core.studio.app import Studio
+    from perfusion_core.studio.readiness import Readiness
     from perfusion_core.ui.create.room import CreateRoom
     from perfusion_core.ui.served import Served
 
@@ -72,7 +73,14 @@ def render() -> InfoRoom:
     return InfoRoom(file=file, shown=shown, load=load, path=gr.State(""))
 
 
-def listen(room: InfoRoom, create: CreateRoom, rooms: gr.Tabs, studio: Studio, served: Served) -> None:
+def listen(
+    room: InfoRoom,
+    create: CreateRoom,
+    rooms: gr.Tabs,
+    studio: Studio,
+    served: Served,
+    readiness: Readiness,
+) -> None:
     def read(path: str | None) -> Any:
         if not path:
             return gr.skip()
@@ -93,10 +101,13 @@ def listen(room: InfoRoom, create: CreateRoom, rooms: gr.Tabs, studio: Studio, s
         }
 
     def load(path: str) -> Updates:
-        from perfusion_core.sampling.png import read_any_recipe
+        from perfusion_core.sampling.png import ImageRecipe, read_any_recipe
 
         try:
-            form = restored_form(read_any_recipe(Path(path)), studio)
+            recipe = read_any_recipe(Path(path))
+            if isinstance(recipe, ImageRecipe) and studio.use_loras_of(recipe):
+                readiness.begin()
+            form = restored_form(recipe, studio)
         except PerfusionError as error:
             return {create.stage.said: note(str(error), "problem")}
         return {create.stage.said: loaded(form.lost), **open_in_create.restored(create, rooms, form)}
@@ -125,6 +136,10 @@ def described(found: ImageRecipe | ForeignRecipe, path: Path, served: Served) ->
     rows += [
         (f"<{one.name}>, a {one.superclass}", f"gate bias {one.bias:g}, temperature {one.temperature:g}")
         for one in getattr(found, "concepts", [])
+    ]
+    rows += [
+        (f"LoRA {one.name}", f"weight {one.weight:g}, {one.content_hash[:12]}")
+        for one in getattr(found, "loras", [])
     ]
     lines = "".join(f"<div><dt>{escape(word)}</dt><dd>{escape(value)}</dd></div>" for word, value in rows)
     other = (

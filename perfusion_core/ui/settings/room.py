@@ -1,4 +1,4 @@
-"""Settings: folders, memory for teaching, colours, and access from other machines."""
+"""Settings: folders, memory for teaching, LoRAs, colours, and access from other machines."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import gradio as gr
 
 from perfusion_core.ui.field_values import LONGEST_PATH
 from perfusion_core.ui.html import escape
-from perfusion_core.ui.settings import lan_access
+from perfusion_core.ui.settings import lan_access, lora_choice
 from perfusion_core.ui.settings.lan_access import LanAccess
+from perfusion_core.ui.settings.lora_choice import LoraChoice
 
 if TYPE_CHECKING:
     from perfusion_core.studio.app import Studio
@@ -27,6 +28,7 @@ class SettingsRoom:
     apply: gr.Button
     said: gr.HTML
     look: gr.Radio
+    loras: LoraChoice
     lan: LanAccess
 
 
@@ -60,6 +62,7 @@ def render(studio: Studio) -> SettingsRoom:
                     "result, more slowly. The pocket model fits everywhere and does not change.",
                     elem_id="memory-preset",
                 )
+            loras = lora_choice.render(studio)
             apply = gr.Button("Save", variant="primary", elem_id="settings-apply")
             said = gr.HTML("", elem_id="settings-said", js_on_load=None)
         with gr.Column(scale=5, min_width=300):
@@ -68,7 +71,14 @@ def render(studio: Studio) -> SettingsRoom:
                 look = gr.Radio(LOOKS, value="", label="Colours", elem_id="look-choice")
             lan = lan_access.render(studio)
     return SettingsRoom(
-        models=models, outputs=outputs, memory=memory, apply=apply, said=said, look=look, lan=lan
+        models=models,
+        outputs=outputs,
+        memory=memory,
+        apply=apply,
+        said=said,
+        look=look,
+        loras=loras,
+        lan=lan,
     )
 
 

@@ -24,7 +24,7 @@ PATIENCE = 120  # seconds a job may take on a slow machine
 @pytest.fixture
 def studio(settings: Any, loaded: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
     studio = Studio(settings)
-    monkeypatch.setattr(studio.bases, "get", lambda reference=None: loaded)
+    monkeypatch.setattr(studio.bases, "get", lambda reference=None, loras=(): loaded)
     studio.start()
     yield studio
     studio.close()
@@ -109,7 +109,7 @@ def test_the_app_closed_while_the_front_is_drawn_goes_on_with_the_front_alone(
     trained = []
     monkeypatch.setattr(run, "make_squares", lambda *_: trained.append("again"))
     again = Studio(studio.settings)
-    monkeypatch.setattr(again.bases, "get", lambda reference=None: loaded)
+    monkeypatch.setattr(again.bases, "get", lambda reference=None, loras=(): loaded)
     again.start()
     try:
         done = again.wait(again.resume(job.id).id, PATIENCE)

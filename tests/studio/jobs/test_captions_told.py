@@ -34,7 +34,7 @@ def studio(
     loaded = LoadedBase(tiny_base, settings)
     loaded.__dict__ |= {"scorer": PixelScorer(), "segmenter": MiddleSegmenter()}
     studio = Studio(settings)
-    monkeypatch.setattr(studio.bases, "get", lambda reference=None: loaded)
+    monkeypatch.setattr(studio.bases, "get", lambda reference=None, loras=(): loaded)
     studio.library.add(make_concept(tiny_base, "biscuit"))
     studio.start()
     yield studio

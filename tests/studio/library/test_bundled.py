@@ -124,7 +124,7 @@ def test_what_is_made_in_a_data_folder_that_others_may_read_is_the_users_alone_a
     home = settings.home
     home.mkdir(parents=True)
     studio = Studio(replace(settings, outputs=home / "outputs"))
-    monkeypatch.setattr(studio.bases, "get", lambda reference=None: loaded)
+    monkeypatch.setattr(studio.bases, "get", lambda reference=None, loras=(): loaded)
     studio.start()
     try:
         studio.library.add(make_concept(loaded.base))
@@ -197,7 +197,7 @@ def test_a_base_chosen_while_another_loads_is_loaded_after_it(
     studio = Studio(replace(settings, base="first"))
     readiness, asked = Readiness(studio), []
 
-    def get(reference: str) -> Any:
+    def get(reference: str, _loras: Any) -> Any:
         asked.append(reference)
         if reference == "first":
             studio.use_base("second")

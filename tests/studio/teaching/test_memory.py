@@ -88,7 +88,7 @@ def test_workers_of_one_card_have_their_share_of_it_with_the_weights_in_it(
 ) -> None:
     free(80.0)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (20 * GIB, 24 * GIB))
-    monkeypatch.setattr(bases.Bases, "get", lambda self: LoadedBase(LargeBase(), self.settings))  # pyright: ignore
+    monkeypatch.setattr(bases.Bases, "get", lambda self, **_: LoadedBase(LargeBase(), self.settings))  # pyright: ignore
     shared: Any = SimpleNamespace(fingerprint=None, statistics=lambda: None)
     monkeypatch.setattr(LargeBase, "fingerprint", None, raising=False)
     loaded = BaseSetup("large", tmp_path, share=0.5, shared=shared).load()

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from perfusion_core.sampling.png import read_recipe
 from perfusion_core.studio.access import make_secret
 from perfusion_core.studio.settings import prefer, read_preferences
-from tests.ui.running_app import RunningApp, created, enter, reopen
+from tests.lora_files import save_lora
+from tests.ui.running_app import RunningApp, created, enter, ready, reopen
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -50,6 +52,40 @@ def test_folders_memory_and_colours_are_chosen_and_kept(app: RunningApp, page: P
     page.click("#settings-apply")
     expect(page.locator("#settings-said .said-good")).to_be_visible()
     assert read_preferences(app.home).outputs == ""
+
+
+def test_a_lora_put_into_its_folder_is_chosen_weighed_and_acts_in_pictures(
+    app: RunningApp, page: Page, pocket: Path
+) -> None:
+    from playwright.sync_api import expect
+
+    from perfusion_core.model.base import load_base
+
+    app.open(page, "Create")
+    lora = save_lora(app.home / "loras" / "ink.safetensors", load_base(pocket).pipeline)  # while it is open
+    enter(page, "Settings")
+    page.locator("#loras input").click()
+    page.locator("#loras [role=option]", has_text="ink").click()
+    expect(page.locator("#loras-line")).to_contain_text("ink 1")
+    weight = page.get_by_label("number input for Weight of ink")
+    weight.fill("0.5")
+    weight.press("Enter")
+    weight.blur()
+    expect(page.locator("#loras-line")).to_contain_text("ink 0.5")
+    ready(page)
+    enter(page, "Create")
+    created(page)
+    latest = max((app.home / "outputs").glob("*.png"), key=lambda path: path.stat().st_mtime)
+    assert [(one.name, one.weight) for one in read_recipe(latest).loras] == [("ink.safetensors", 0.5)]
+
+    reopen(page, "Settings")  # as it was, for the tests after this one
+    expect(page.locator("#loras")).to_contain_text("ink")
+    page.locator("#loras input").click()
+    page.locator("#loras input").press("Backspace")
+    page.locator("#loras input").press("Tab")
+    expect(page.locator("#loras-line")).to_have_count(0)
+    lora.unlink()
+    assert read_preferences(app.home).loras == {}
 
 
 def test_with_a_password_other_machines_are_asked_for_it(taught_home: Path, tmp_path: Path) -> None:
