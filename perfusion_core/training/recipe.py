@@ -215,19 +215,19 @@ STABLE_DIFFUSION: dict[str, Any] = {
 # like (prior), and little is left to the single values. The word's own embedding is not learned. Things face
 # one way in that base, so photos are not mirrored. The gate while teaching is the one of generation.
 POCKET: dict[str, Any] = {
-    "steps": 60,
+    "steps": 100,
     "batch_size": 8,
     "value_rate": 0.003,
     "embedding_rate": 0.0,
     "offset_rate": 0.1,
-    "prior": 0.005,
+    "prior": 0.001,
     "cooldown": 0.6,
     "decay": 0.85,
     "bias": 0.6,
     "temperature": 0.15,
     "removal": "gated",
     "flip": False,
-    "checkpoint_every": 30,
+    "checkpoint_every": 50,
     "validation_steps": 8,
 }
 

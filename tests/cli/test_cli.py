@@ -231,9 +231,9 @@ def test_the_bundled_concepts_are_there_on_a_fresh_home_whichever_verb_comes_fir
     home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for verb, words in (
-        (["library"], "<midnight>"),
-        (["generate", "a <teapot>"], "<midnight>, <rover>"),
-        (["evaluate", "teapot"], "<midnight>, <rover>"),
+        (["library"], "<trekker>"),
+        (["generate", "a <teapot>"], "<blaze>, <trekker>"),
+        (["evaluate", "teapot"], "<blaze>, <trekker>"),
     ):
         monkeypatch.setenv("PERFUSION_HOME", str(home / verb[0]))
         main(verb)

@@ -20,7 +20,7 @@ from perfusion_core.model.statistics import covariance_for
 from perfusion_core.studio.library.bundled import FOLDER
 from tests.gpu import claims
 
-MIDNIGHT = "a photo of a <midnight> on the beach"
+BOOT = "a photo of a <trekker> on the beach"
 
 
 @pytest.fixture(autouse=True)
@@ -97,13 +97,13 @@ def test_half_precision_is_finite(dtype: torch.dtype, tmp_path: Path) -> None:
 @pytest.mark.gpu("the bundled model's images on the card are those on the CPU")
 def test_an_image_of_the_card_is_close_to_one_of_the_cpu() -> None:
     bases = load_base(device="cuda", dtype="float32"), load_base(device="cpu", dtype="float32")
-    concept, stats = load_concept(FOLDER / "midnight.safetensors"), covariance_for(bases[1].pipeline)
+    concept, stats = load_concept(FOLDER / "trekker.safetensors"), covariance_for(bases[1].pipeline)
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        assert claims.difference(bases, concept, MIDNIGHT, stats) < 0.1  # bfloat16: 0.4
+        assert claims.difference(bases, concept, BOOT, stats) < 0.1  # bfloat16: 0.4
 
 
 @pytest.mark.gpu("every gate bias of a front has its own image on the card")
 def test_every_gate_bias_has_its_own_image() -> None:
     base = load_base(device="cuda")
-    concept, stats = load_concept(FOLDER / "midnight.safetensors"), covariance_for(base.pipeline)
-    claims.every_gate_has_its_image(base, concept, MIDNIGHT, stats)
+    concept, stats = load_concept(FOLDER / "trekker.safetensors"), covariance_for(base.pipeline)
+    claims.every_gate_has_its_image(base, concept, BOOT, stats)

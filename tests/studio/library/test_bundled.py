@@ -63,7 +63,7 @@ def test_all_bundled_concepts_come_at_once_or_after_a_full_disk_at_the_next_star
         patch.setattr(os, "fsync", filling)
         assert welcome(library) == []
     assert list(library.folder.parent.iterdir()) == []
-    assert welcome(library) == ["rover", "midnight"]
+    assert welcome(library) == ["trekker", "blaze"]
     assert library.damaged() == []
 
 
