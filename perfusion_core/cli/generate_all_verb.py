@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +47,7 @@ def generate_all(settings: Settings, options: argparse.Namespace) -> int:
         options,
         "Generating",
         out,
-        lambda force: GenerateSetup(replace(base_setup(settings, options, force), loras=loras), contents),
+        lambda force: GenerateSetup(base_setup(settings, options, force, loras), contents),
         lambda facts: planned_images(asked.lines, concepts, facts, loras),
     )
     say(f"Images with their recipes are in {out / 'images'}.")
@@ -85,7 +84,7 @@ def _check(
     count = sum(line.request.count for line in lines)
     say(f"{len(lines)} lines, {count} images, {len(contents)} concepts: every line can be used.")
     with workforce(settings, options) as force, stop_on_interrupt(STOPPING) as stop:
-        setup = GenerateSetup(replace(base_setup(settings, options, force), loras=loras), contents)
+        setup = GenerateSetup(base_setup(settings, options, force, loras), contents)
         if start(force.pool, setup, quiet, stop.is_set) is None:
             return INTERRUPTED
         note("Making the first line's images …")

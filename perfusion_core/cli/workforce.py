@@ -16,6 +16,7 @@ from perfusion_core.fanout.tasks import Json, Pool
 if TYPE_CHECKING:
     import argparse
 
+    from perfusion_core.model.lora_files import ChosenLora
     from perfusion_core.studio.settings import Settings
 
 
@@ -28,8 +29,13 @@ class Workforce:
     threads: int | None
 
 
-def base_setup(settings: Settings, options: argparse.Namespace, force: Workforce) -> BaseSetup:
-    """How they load the base."""
+def base_setup(
+    settings: Settings,
+    options: argparse.Namespace,
+    force: Workforce,
+    loras: tuple[tuple[ChosenLora, str], ...] = (),
+) -> BaseSetup:
+    """How they load the base, with LoRAs and the hash of each one's file."""
     return BaseSetup(
         settings.base,
         settings.models_folder.absolute(),
@@ -38,6 +44,7 @@ def base_setup(settings: Settings, options: argparse.Namespace, force: Workforce
         share=options.share,
         threads=force.threads,
         cache=None if options.ray else settings.cache_folder,
+        loras=loras,
     )
 
 

@@ -20,14 +20,6 @@ SETTINGS = ("steps=4", "checkpoint_every=2", "batch_size=2", "validation_steps=1
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("PERFUSION_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
 def base(tiny_folder: Path, tiny_covariance: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     from perfusion_core.model import statistics
     from perfusion_core.model.statistics import CovarianceStats

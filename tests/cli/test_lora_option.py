@@ -16,14 +16,6 @@ from tests.lora_files import save_lora
 DRAW = ["generate", "a photo of a dog", "--seed", "7", "--steps", "2"]
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("PERFUSION_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def draw(capsys: pytest.CaptureFixture[str], *arguments: str) -> Path:
     assert main([*arguments]) == 0
     return Path(capsys.readouterr().out.splitlines()[-1])
