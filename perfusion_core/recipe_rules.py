@@ -36,6 +36,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "bias": (-10.0, 10.0),
     "temperature": (0.001, 10.0),
     "inference_temperature": (0.001, 10.0),
+    "background": (0.0, 1.0),
     "noise_from": (0.0, 1.0),
     "noise_to": (0.0, 1.0),
     "resolution": (64, 2048),

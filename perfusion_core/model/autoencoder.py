@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from perfusion_core.model.device_memory import RESERVE_GIB
+
 if TYPE_CHECKING:
     from perfusion_core.model.families.description import Family
 
 _CODING_AT = 1024  # pixels; what `Family.coding` is given for
-_RESERVE = 1.0  # GiB for the scorer, the segmenter and what fragmentation loses
 _TILE = 512  # pixels
 
 
@@ -26,7 +27,7 @@ def has_room(family: Family, image_size: int, dtype: torch.dtype, room: float) -
     """Whether the autoencoder in `dtype` takes a square image of `image_size` pixels whole in `room` GiB."""
     full, half = family.coding
     needed = (full if dtype == torch.float32 else half) * (image_size / _CODING_AT) ** 2
-    return needed + _RESERVE <= room
+    return needed + RESERVE_GIB <= room
 
 
 def take_tiles(vae: Any) -> None:

@@ -12,6 +12,8 @@ from accelerate.utils.memory import should_reduce_batch_size
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+RESERVE_GIB = 1.0  # kept free for the scorer, the segmenter and what fragmentation loses
+
 # What accelerate's own list lacks: Windows' and Linux' words for main memory.
 _MORE_WORDS = ("not enough memory", "cannot allocate memory")
 

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from perfusion_core.model.device_memory import RESERVE_GIB
+
 # GiB by batch size, of Stable Diffusion 1.5's denoiser at 512 pixels in half precision: activations that the
 # backward pass needs, without the weights. Between two sizes they grow linearly.
 _MEASURED = ((1, 1.4), (2, 2.4), (4, 4.2), (16, 15.4))
@@ -16,7 +18,6 @@ _MEASURED_AT = 512  # pixels; activations grow with the number of pixels
 # four examples (checkpointed 0.19 and 0.76), and the peaks above are these times 1.4 and 0.45 more.
 _COMPUTED_AT = 1024
 _PEAK, _MORE = 1.4, 0.45
-_RESERVE = 1.0  # GiB for the scorer, the segmenter and what fragmentation loses
 
 
 class Fit(NamedTuple):
@@ -48,7 +49,7 @@ def fit(
                 peak = _measured(size, resolution, checkpointing, full_precision)
             else:
                 peak = _computed(kept[checkpointing], size, resolution, full_precision)
-            if examples % size == 0 and peak + _RESERVE <= free:
+            if examples % size == 0 and peak + RESERVE_GIB <= free:
                 return Fit(size, examples // size, checkpointing)
     return Fit(1, examples, True)
 

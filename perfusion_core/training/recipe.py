@@ -85,12 +85,13 @@ class Recipe:
     neighbours, 0 for not at all (see clarity.py). decay: what i* keeps of itself at an optimizer step. bias,
     temperature, removal: the gate while training; inference_temperature: the gate's temperature stored for
     generation. word_norm "vocabulary" holds the word embedding at the mean norm of the vocabulary and learns
-    its direction alone (see learned.py). noise_from, noise_to: the stretch of the noise schedule that is
-    taught, from 0, no noise, to 1, nothing else. keys "trained" learns o*_K too (the paper's ablation).
-    neighbours "superclass" encodes the other words of a prompt beside the superclass word, so that they
-    cannot carry the concept (LaTexBlend's base flow), while teaching and in generation.
-    resolution in pixels. flip: also learn from mirrored photos (off for subjects whose sides differ).
-    checkpoint_every: steps between checkpoints, each scored on `validation_prompts` generated in
+    its direction alone (see learned.py). background: what a pixel outside the subject's mask counts in the
+    loss against one inside; at 0 (the paper) nothing says that the subject ends there. noise_from, noise_to:
+    the stretch of the noise schedule that is taught, from 0, no noise, to 1, nothing else. keys "trained"
+    learns o*_K too (the paper's ablation). neighbours "superclass" encodes the other words of a prompt beside
+    the superclass word, so that they cannot carry the concept (LaTexBlend's base flow), while teaching and in
+    generation. resolution in pixels. flip: also learn from mirrored photos (off for subjects whose sides
+    differ). checkpoint_every: steps between checkpoints, each scored on `validation_prompts` generated in
     `validation_steps` denoising steps at `validation_guidance` (None: the base's own).
     """
 
@@ -110,6 +111,7 @@ class Recipe:
     inference_temperature: float = 0.15
     removal: Removal = "paper"
     word_norm: WordNorm = "free"
+    background: float = 0.0
     noise_from: float = 0.0
     noise_to: float = 1.0
     keys: Keys = "locked"
@@ -212,8 +214,9 @@ STABLE_DIFFUSION: dict[str, Any] = {
 
 # For the bundled small model, chosen by eye on things kept for it (docs/method.md). The look of a thing lies
 # in a noun's encoding there, so what the layers' values share (offset) learns it, held near what words look
-# like (prior), and little is left to the single values. The word's own embedding is not learned. Things face
-# one way in that base, so photos are not mirrored. The gate while teaching is the one of generation.
+# like (prior), and little is left to the single values. The word's own embedding is not learned. The photo
+# beside the thing counts a little, or the thing grows a fringe. Things face one way in that base, so photos
+# are not mirrored. The gate while teaching is the one of generation.
 POCKET: dict[str, Any] = {
     "steps": 100,
     "batch_size": 8,
@@ -221,6 +224,7 @@ POCKET: dict[str, Any] = {
     "embedding_rate": 0.0,
     "offset_rate": 0.1,
     "prior": 0.001,
+    "background": 0.3,
     "cooldown": 0.6,
     "decay": 0.85,
     "bias": 0.6,

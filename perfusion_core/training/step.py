@@ -113,7 +113,8 @@ def _pass(steps: Sequence[PendingStep], parts: Sequence[Batch | None], injection
             _together(texts, base.denoiser.dtype),
         )
     losses = [
-        masked_denoising_loss(own, target, part.masks) * (len(part.latents) / len(step.batch.latents))
+        masked_denoising_loss(own, target, part.masks, background=step.recipe.background)
+        * (len(part.latents) / len(step.batch.latents))
         for own, (_, target), (_, step, part) in zip(predicted.split(sizes), noised, taking, strict=True)
     ]
     torch.autograd.backward(

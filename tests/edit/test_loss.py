@@ -45,6 +45,17 @@ def test_what_is_outside_the_mask_has_no_gradient() -> None:
     assert not prediction.grad[:, :, 3:].any()
 
 
+def test_the_background_counts_its_share() -> None:
+    prediction, target = pair()
+    mask = torch.zeros(2, 1, 6, 6)
+    mask[:, :, :3] = 0.4
+    error = (prediction - target).square().mean(1)
+    expected = (error[:, :3].sum() + 0.3 * error[:, 3:].sum()) / error.numel()
+    assert torch.allclose(masked_denoising_loss(prediction, target, mask, background=0.3), expected)
+    whole = masked_denoising_loss(prediction, target, mask, background=1.0)
+    assert torch.allclose(whole, torch.nn.functional.mse_loss(prediction, target))
+
+
 def test_an_empty_mask_counts_its_image_whole() -> None:
     prediction, target = pair(1)
     loss = masked_denoising_loss(prediction, target, torch.zeros(1, 1, 6, 6))

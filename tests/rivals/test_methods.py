@@ -12,12 +12,14 @@ import torch
 
 from benchmarks.rivals.bench import Bench
 from benchmarks.rivals.methods.custom_diffusion import CustomDiffusion, concept_rows, merged, plain_weights
+from benchmarks.rivals.methods.gated_edit import AS_PUBLISHED
 from benchmarks.rivals.methods.method import Learned, Method, Writer
 from benchmarks.rivals.methods.registry import all_methods, chosen_methods
 from benchmarks.rivals.methods.words import extra_words
 from benchmarks.rivals.subject import Subject
 from perfusion_core.errors import PerfusionError
 from perfusion_core.studio.bases import LoadedBase, Missing
+from perfusion_core.training.recipe import Recipe
 
 METHODS = all_methods()
 
@@ -26,6 +28,14 @@ METHODS = all_methods()
 def unscored(loaded: LoadedBase) -> None:
     """Ours keeps its last step then: validation images would take most of the time here."""
     loaded.__dict__["scorer"] = Missing("none in this test")
+
+
+def test_perfusion_as_published_has_nothing_of_the_small_base_preset(bench: Bench) -> None:
+    of_the_base = {"flip", "validation_steps", "resolution", "checkpoint_every"}
+    taught = Recipe.preset(bench.base.description, **AS_PUBLISHED)
+    paper = Recipe(clarity=0.0, steps=taught.steps, decay=taught.decay)
+    differing = {name for name, value in taught.to_dict().items() if paper.to_dict().get(name) != value}
+    assert differing <= of_the_base
 
 
 STRONG = {"textual-inversion": 0.5, "dreambooth": 1e-2, "dreambooth-prior": 1e-2}

@@ -32,7 +32,8 @@ class Beside:
         """`make_lesson(rank, *given)`, of a module, is called in each process, with rank 1 and up."""
         context = mp.get_context("spawn")
         self.trainee = trainee
-        self.weights = flat(trainee.master.parameters()).share_memory_()
+        weights = flat(trainee.master.parameters()) if count else torch.empty(0)
+        self.weights = weights.share_memory_()
         self.gradients = torch.zeros(count, self.weights.numel()).share_memory_()
         self.ready = torch.zeros(count, dtype=torch.int64).share_memory_()
         self.taken = 0

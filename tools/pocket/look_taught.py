@@ -8,7 +8,6 @@ the prompts at the recommended bias and the first of them at both ends of the sl
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from perfusion_core.sampling.request import GenerationRequest, Row
 from perfusion_core.studio.bases import LoadedBase
 from perfusion_core.studio.library.library import Library
 from perfusion_core.studio.settings import Settings
+from perfusion_core.studio.teaching.example_photos import read_example_set
 from perfusion_core.studio.teaching.run import TeachRequest, begin_teaching, teach
 from perfusion_core.studio.teaching.run_folder import RunFolder
 from perfusion_core.training.events import TrainEvent
@@ -48,13 +48,10 @@ def asked(argument: str) -> tuple[Path, str, str]:
     path = Path(folder)
     if word:
         return path, path.name, word
-    try:
-        about = json.loads((path / "about.json").read_text(encoding="utf-8"))
-        return path, about["name"], about["superclass"]
-    except (OSError, ValueError, KeyError):
-        raise SystemExit(
-            f"{path} has no about.json with name and superclass: say {path}=SUPERCLASS."
-        ) from None
+    found = read_example_set(path)
+    if found is None:
+        raise SystemExit(f"{path} is no set of examples with an about.json: say {path}=SUPERCLASS.")
+    return path, found.name, found.superclass
 
 
 def chosen(image: Image.Image) -> Image.Image:

@@ -3,7 +3,8 @@
 Taught by the engine's own trainer with its preset for the base, checkpoints chosen on validation prompts and
 the photos that were learned from, masks by the base's segmenter. Its knob is the gate bias. "Perfusion as
 published" has the paper's removal of i* (ungated), its gate while teaching, gates measured at placeholders
-too, and no clarity loss; its preset starts from the paper's own rates.
+too, the loss inside the masks alone, and nothing of what the studio added; its preset starts from the paper's
+own rates.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ CHECKS = 4  # checkpoints of a teaching after its first step
 AS_PUBLISHED: dict[str, Any] = {
     **STABLE_DIFFUSION,
     "clarity": 0.0,
+    "offset_rate": 0.0,
+    "prior": 0.0,
+    "background": 0.0,
+    "cooldown": 0.0,
     "removal": "paper",
     "inference_temperature": 0.15,
     "checkpoint_every": 25,

@@ -21,14 +21,15 @@ class ExampleSet:
 
 def example_sets(folder: Path = FOLDER) -> list[ExampleSet]:
     """Every readable set, by name."""
-    sets = (_read(about) for about in sorted(folder.glob("*/about.json")))
+    sets = (read_example_set(about.parent) for about in sorted(folder.glob("*/about.json")))
     return [found for found in sets if found is not None]
 
 
-def _read(about: Path) -> ExampleSet | None:
+def read_example_set(folder: Path) -> ExampleSet | None:
+    """The set in a folder of photos with its about.json; None where that is missing or damaged."""
     try:
-        facts = json.loads(about.read_text("utf-8"))
-        photos = tuple(sorted(about.parent.glob("*.jpg")))
+        facts = json.loads((folder / "about.json").read_text("utf-8"))
+        photos = tuple(sorted(folder.glob("*.jpg")))
         return ExampleSet(facts["name"], facts["title"], facts["superclass"], photos) if photos else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
