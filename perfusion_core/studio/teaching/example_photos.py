@@ -26,12 +26,13 @@ def example_sets(folder: Path = FOLDER) -> list[ExampleSet]:
 
 
 def read_example_set(folder: Path) -> ExampleSet | None:
-    """The set in a folder of photos with its about.json; None where that is missing or damaged."""
+    """The set in a folder of JPEG or PNG photos with about.json; None where that is missing or damaged."""
     try:
         facts = json.loads((folder / "about.json").read_text("utf-8"))
-        photos = tuple(sorted(folder.glob("*.jpg")))
-        return ExampleSet(facts["name"], facts["title"], facts["superclass"], photos) if photos else None
-    except (OSError, ValueError, KeyError, TypeError):
+        photos = tuple(sorted(path for path in folder.iterdir() if path.suffix in (".jpg", ".png")))
+        title = facts.get("title", facts["name"])
+        return ExampleSet(facts["name"], title, facts["superclass"], photos) if photos else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -27,6 +27,7 @@ from perfusion_core.studio.teaching.staging import (
     staging_file,
     with_masks,
 )
+from tests.tools.pocket.own_shapes import write
 
 
 @pytest.fixture
@@ -83,6 +84,13 @@ def test_the_example_sets_have_photos_a_title_and_a_kind() -> None:
     assert all(one.photos and one.title and one.superclass for one in sets)
     assert example_set(sets[0].name) == sets[0]
     assert example_set("../etc") is None
+
+
+def test_drawings_without_a_title_are_a_set_named_by_their_name(tmp_path: Path) -> None:
+    write(tmp_path)
+    assert [(one.name, one.title, len(one.photos)) for one in example_sets(tmp_path)] == [
+        (name, name, 5) for name in ("bird", "tractor", "windmill")
+    ]
 
 
 class OrangeSegmenter:
