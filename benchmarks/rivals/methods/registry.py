@@ -40,6 +40,12 @@ def all_methods() -> dict[str, Method]:
             teacher="gated-edit-noise",
             recipe={"noise_from": 0.5, "noise_to": 0.9},
         ),
+        GatedEdit(
+            "ours-mask-alone",
+            "Ours, nothing learned from beside the subject",
+            teacher="gated-edit-mask-alone",
+            recipe={"background": 0.0},
+        ),
         GatedEdit("ours-compact", "Ours, compact file", compact=True),
         Published(),
         TextualInversion(),
