@@ -58,8 +58,9 @@ def listen(room: CreateRoom, studio: Studio, served: Served) -> None:
             said += note(job.error or "It failed.", "problem")
         elif job.state == "stopped":
             said += note(f"Stopped. {len(images)} finished." if images else "Stopped.")
-        shown = {stage.gallery: recent_images.gallery(images, served)} if images else {}
-        return {stage.said: said, **shown}
+        if not images:
+            return {stage.said: said}
+        return {stage.said: said, stage.example: "", stage.gallery: recent_images.gallery(images, served)}
 
     def stop(job_id: str) -> Any:
         try:
@@ -78,6 +79,7 @@ def listen(room: CreateRoom, studio: Studio, served: Served) -> None:
         {seed_row.keep, room.positions, room.prompt, *form},
         [
             stage.said,
+            stage.example,
             stage.gallery,
             stage.recent_head,
             stage.recent,

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from perfusion_core.studio.creating.first_example import first_example
 from perfusion_core.studio.creating.live import is_live
+from perfusion_core.ui.create.first_example import example_photos
 from perfusion_core.ui.event_options import EACH_IN_TURN, QUIET, Updates
 
 if TYPE_CHECKING:
     from perfusion_core.studio.app import Studio
+    from perfusion_core.studio.creating.first_example import FirstExample
     from perfusion_core.ui.create.stage import Stage
     from perfusion_core.ui.served import Served
 
@@ -36,16 +39,28 @@ def listen(stage: Stage, studio: Studio, served: Served, demo: gr.Blocks) -> Non
         return {**found, stage.pair: gr.ImageSlider(value=(files[0], files[1]))} if both else found
 
     def opened() -> Updates:
-        """The images of the last job that made any, for a page that is opened."""
+        """The images of the last job that made any, for a page that is opened; else the example."""
         for job in reversed(studio.jobs()):
             images = [Path(path) for path in job.result.get("paths", [])] if job.kind == "generate" else []
             if images and not is_live(job):
                 return {stage.gallery: gallery(images, served), **recent(stage, studio, served)}
+        example = shown_example(studio)
+        if example is not None:
+            shown = {
+                stage.gallery: gallery([example.image], served),
+                stage.example: example_photos(example, served),
+            }
+            return {**shown, **recent(stage, studio, served)}
         return recent(stage, studio, served)
 
     outputs = [stage.picks, stage.gallery, stage.compare, stage.pair]
     stage.recent.select(pick, stage.picks, outputs, **EACH_IN_TURN)
-    demo.load(opened, None, [stage.gallery, stage.recent_head, stage.recent], **QUIET)
+    demo.load(opened, None, [stage.example, stage.gallery, stage.recent_head, stage.recent], **QUIET)
+
+
+def shown_example(studio: Studio) -> FirstExample | None:
+    """The example while nothing was made here; else None."""
+    return None if recent_paths(studio) else first_example(studio.library, studio.settings)
 
 
 def recent(stage: Stage, studio: Studio, served: Served) -> Updates:

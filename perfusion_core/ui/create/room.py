@@ -11,6 +11,7 @@ from perfusion_core.sampling.request import LONGEST_PROMPT
 from perfusion_core.ui.create import concept_chips, generation_form, stage, word_help
 from perfusion_core.ui.create.generation_form import GenerationForm, SeedRow
 from perfusion_core.ui.create.prompt_edits import PromptEdits
+from perfusion_core.ui.create.recent_images import shown_example
 from perfusion_core.ui.create.stage import Stage
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ class CreateRoom:
 
 def render(studio: Studio, served: Served) -> CreateRoom:
     names = [entry.name for entry in studio.library.entries()]
-    opening = concept_chips.first_prompt(names)
+    example = shown_example(studio)
+    opening = example.recipe.prompt if example else concept_chips.first_prompt(names)
     with gr.Row(elem_id="create", elem_classes="two"):
         with gr.Column(scale=5, min_width=320):
             with gr.Column(elem_classes="card"):

@@ -10,11 +10,12 @@ import gradio as gr
 
 @dataclass(frozen=True)
 class Stage:
-    """`picks`: paths of the last two images picked among the recent ones; `chosen`: the index of the image in
-    `gallery` that was clicked.
+    """`example`: the photos of what stands in `gallery` before anything was made; `picks`: paths of the last
+    two images picked among the recent ones; `chosen`: the index of the image in `gallery` that was clicked.
     """
 
     said: gr.HTML
+    example: gr.HTML
     gallery: gr.Gallery
     look: gr.Button
     maps_said: gr.HTML
@@ -29,6 +30,7 @@ class Stage:
 
 def render() -> Stage:
     said = gr.HTML("", elem_id="create-said", js_on_load=None)
+    example = gr.HTML("", elem_id="example", js_on_load=None)
     gallery = _gallery(
         "gallery", label="Pictures", columns=1, object_fit="contain", preview=False, fullscreen=True
     )
@@ -50,6 +52,7 @@ def render() -> Stage:
         )
     return Stage(
         said=said,
+        example=example,
         gallery=gallery,
         look=look,
         maps_said=maps_said,
