@@ -9,7 +9,7 @@ import gradio as gr
 
 from perfusion_core.studio.creating.first_example import first_example
 from perfusion_core.studio.creating.live import is_live
-from perfusion_core.ui.create.first_example import example_photos
+from perfusion_core.ui.create.first_visit import example_photos
 from perfusion_core.ui.event_options import EACH_IN_TURN, QUIET, Updates
 
 if TYPE_CHECKING:
