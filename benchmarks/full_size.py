@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from diffusers import AutoencoderDC, AutoencoderKL, AutoencoderKLWan
+from diffusers.pipelines.kolors.text_encoder import ChatGLMConfig, ChatGLMModel
 from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
@@ -80,10 +82,33 @@ GEMMA_2_2B = FullEncoder(
     ),
 )
 
+CHATGLM3_6B = FullEncoder(
+    "ChatGLM3-6B",
+    partial(ChatGLMModel, empty_init=False),  # else its weights are on the CPU, wherever they were asked for
+    ChatGLMConfig(
+        num_layers=28,
+        padded_vocab_size=65_024,
+        hidden_size=4096,
+        ffn_hidden_size=13_696,
+        kv_channels=128,
+        num_attention_heads=32,
+        seq_length=32_768,
+        rmsnorm=True,
+        add_bias_linear=False,
+        add_qkv_bias=True,
+        original_rope=True,
+        multi_query_attention=True,
+        multi_query_group_num=2,
+        use_cache=False,
+    ),
+    "num_layers",
+)
+
 # family: the text encoders of its pipeline, in order
 ENCODERS = {
     "stable-diffusion": (CLIP_L,),
     "sdxl": (CLIP_L, CLIP_BIGG),
+    "kolors": (CHATGLM3_6B,),
     "pixart": (T5_XXL,),
     "sana": (GEMMA_2_2B,),
     "cosmos": (T5_11B,),
@@ -103,7 +128,7 @@ def autoencoder(family: str) -> Any:
             )
         elif family == "cosmos":
             found = AutoencoderKLWan()  # the defaults are Wan 2.1's
-        else:  # PixArt-Σ has SDXL's
+        else:  # Kolors and PixArt-Σ have SDXL's
             shipped = CONFIGS / ("sd1" if family == "stable-diffusion" else "sdxl") / "vae"
             found = AutoencoderKL.from_config(AutoencoderKL.load_config(shipped))
     return found.eval().requires_grad_(False)

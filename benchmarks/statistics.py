@@ -1,14 +1,14 @@
 """How long the statistics of a base's text take, for text encoders of full size.
 
-CLIP's two are whole, with random weights; of T5 and Gemma two layers are built and their time is taken times
-the depth, so that neither weights nor memory for them are needed. Texts are as long as captions of the corpus
-are in CLIP's tokens, and Sana's have its instruction before them; their words are random. Timed is what
-`model.statistics.compute` does: batches of 64 captions of similar length through the encoder, in the
-precision that it has on this device, and the second moment of what the projections read. A graphics card is
-used where there is one. Other work on the machine stretches the time by the clock and not the process's own
-CPU seconds; on a card only the clock means anything.
+CLIP's two are whole, with random weights; of T5, Gemma and ChatGLM two layers are built and their time is
+taken times the depth, so that neither weights nor memory for them are needed. Texts are as long as captions
+of the corpus are in CLIP's tokens, and Sana's have its instruction before them; their words are random.
+Timed is what `model.statistics.compute` does: batches of 64 captions of similar length through the encoder,
+in the precision that it has on this device, and the second moment of what the projections read. A graphics
+card is used where there is one. Other work on the machine stretches the time by the clock and not the
+process's own CPU seconds; on a card only the clock means anything.
 
-    python -m benchmarks.statistics [--captions 256] [--family sdxl pixart sana cosmos]
+    python -m benchmarks.statistics [--captions 256] [--family sdxl kolors pixart sana cosmos]
 """
 
 from __future__ import annotations
@@ -27,7 +27,14 @@ from perfusion_core.model.statistics import read_captions
 
 BATCH = 64
 BUILT = 2  # layers of a large encoder
-READ = {"stable-diffusion": 768, "sdxl": 2048, "pixart": 1152, "sana": 2240, "cosmos": 1024}  # widths
+READ = {
+    "stable-diffusion": 768,
+    "sdxl": 2048,
+    "kolors": 2048,
+    "pixart": 1152,
+    "sana": 2240,
+    "cosmos": 1024,
+}  # widths
 
 
 def lengths_of(captions: list[str]) -> list[int]:
@@ -73,7 +80,7 @@ def _times(seconds: Seconds, factor: float) -> Seconds:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="How long the statistics of a base's text take.")
-    parser.add_argument("--captions", type=int, default=256, help="of which T5 and Gemma read a quarter")
+    parser.add_argument("--captions", type=int, default=256, help="of which large encoders read a quarter")
     parser.add_argument("--family", nargs="+", choices=list(READ), default=list(READ))
     options = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

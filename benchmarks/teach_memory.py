@@ -9,7 +9,7 @@ weights and the largest of these peaks, which follow each other; "in tiles" the 
 takes the image in tiles. Not in it: what kernels use for themselves, the scorer, the segmenter, and what the
 allocator loses, for which presets leave 1 GiB.
 
-    python -m benchmarks.teach_memory [--family stable-diffusion sdxl pixart sana cosmos]
+    python -m benchmarks.teach_memory [--family stable-diffusion sdxl kolors pixart sana cosmos]
 """
 
 from __future__ import annotations
@@ -39,11 +39,13 @@ SIDES = {"stable-diffusion": 512}  # pixels; the others make images of 1024
 TEXTS = {  # what the denoiser is given of a text: tokens, width
     "stable-diffusion": (77, 768),
     "sdxl": (77, 2048),
+    "kolors": (256, 4096),
     "pixart": (300, 4096),
     "sana": (300, 2304),  # its encoder reads the pipeline's instruction too, of about 250 tokens
     "cosmos": (512, 1024),
 }
 INSTRUCTIONS = {"sana": 250}
+POOLED = {"sdxl": 1280, "kolors": 4096}  # the width of its pooled text
 BLOCKS = ("ResnetBlock2D", "BasicTransformerBlock", "SanaTransformerBlock", "CosmosTransformerBlock")
 
 
@@ -155,7 +157,7 @@ def kept_of(name: str) -> tuple[float, float]:
         text = TextInputs(
             torch.empty(1, tokens, width, dtype=half).requires_grad_(),
             torch.empty(1, tokens, dtype=torch.long),
-            torch.empty(1, 1280, dtype=half),
+            torch.empty(1, POOLED.get(name, 0), dtype=half),
         )
         size = (1, small, small) if family.frames else (small, small)
         latents = torch.empty(1, facts.latent_channels, *size, dtype=half)

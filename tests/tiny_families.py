@@ -32,6 +32,7 @@ from transformers import (
 )
 
 from tests.tiny_cosmos import cosmos_pipeline
+from tests.tiny_kolors import kolors_pipeline
 from tests.tiny_model import WORDS, clip_config, tiny_pipeline, tiny_tokenizer, tiny_vae
 
 _LETTERS = [chr(code) for code in range(33, 127)]
@@ -199,6 +200,7 @@ def sana_sprint_pipeline() -> SanaSprintPipeline:
 PIPELINES: dict[str, Callable[[], Any]] = {
     "sd": tiny_pipeline,
     "sdxl": sdxl_pipeline,
+    "kolors": kolors_pipeline,
     "pixart-alpha": pixart_alpha_pipeline,
     "pixart-sigma": pixart_sigma_pipeline,
     "sana": sana_pipeline,
@@ -224,7 +226,7 @@ def plain_options(kind: str) -> dict[str, Any]:
     options: dict[str, Any] = {"num_inference_steps": 2, "width": 64, "height": 64, "output_type": "np"}
     if kind == "cosmos":
         options["output_type"] = "latent"  # its images are rounded to 8 bits on their way to the guardrail
-    elif kind not in ("sd", "sdxl"):
+    elif kind not in ("sd", "sdxl", "kolors"):
         options |= {"use_resolution_binning": False, "clean_caption": False}
     return options
 

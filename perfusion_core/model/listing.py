@@ -19,7 +19,7 @@ from perfusion_core.printable import is_text, printable
 
 POCKET = "pocket"
 # Libraries a pipeline's parts may come from; anything else would be code from the model's own folder.
-_KNOWN_LIBRARIES = {"diffusers", "transformers", "stable_diffusion"}
+_KNOWN_LIBRARIES = {"diffusers", "transformers", "stable_diffusion", "kolors"}  # the last two in diffusers
 _HUB_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
 
 

@@ -121,13 +121,17 @@ class TextEncoder:
         """Plain texts, padded to the longest of them: states (B, T, E), and which are no padding (B, T)."""
         tokens = [self.tokens.plain(text, frame) for text in texts]
         longest = max(len(t.ids) for t in tokens)
-        padding = self.tokenizer.pad_token_id
-        padded = [PromptTokens(t.ids + [padding] * (longest - t.length), t.length) for t in tokens]
+        padded = [self._padded(t, longest) for t in tokens]
         # A causal encoder never looks ahead, and others are told what is padding: this changes nothing.
         states, _ = self._forward(self._ids(padded), self._mask(padded), None)
-        kept = PromptTokens(padded[0].ids, longest, skipped=tokens[0].skipped).kept
-        present = torch.arange(longest)[None] < torch.tensor([[t.length] for t in tokens])
-        return states[:, kept].float(), present[:, kept]
+        kept = padded[0].kept
+        return states[:, kept].float(), _present(padded)[:, kept]
+
+    def _padded(self, tokens: PromptTokens, length: int) -> PromptTokens:
+        padding = [self.tokenizer.pad_token_id] * (length - tokens.length)
+        if self.facts.left:
+            return PromptTokens(padding + tokens.ids, tokens.length, begin=len(padding))
+        return PromptTokens(tokens.ids + padding, tokens.length, skipped=tokens.skipped)
 
     def _run(
         self,
@@ -185,6 +189,8 @@ class TextEncoder:
     def _forward(
         self, ids: torch.Tensor, mask: torch.Tensor | None, clip_skip: int | None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        if self.facts.read is not None:
+            return self.facts.read(self.module, ids, mask)
         if self.facts.states == "penultimate":
             output = self.module(ids, attention_mask=mask, output_hidden_states=True)
             pooled = output[0] if self.facts.pooled else None
@@ -200,18 +206,23 @@ class TextEncoder:
 
     def _mask(self, tokens: Sequence[PromptTokens]) -> torch.Tensor | None:
         """1 for tokens that are no padding, where the encoder is told. Shape: (B, T)."""
-        told = self.facts.masked or getattr(self.module.config, "use_attention_mask", False)
-        if not told:
+        facts, config = self.facts, self.module.config
+        if not (facts.masked or facts.left or getattr(config, "use_attention_mask", False)):
             return None
-        lengths = torch.tensor([[t.length] for t in tokens], device=self.module.device)
-        return (torch.arange(len(tokens[0].ids), device=lengths.device)[None] < lengths).long()
+        return _present(tokens).long().to(self.module.device)
 
 
 def _without_padding(states: torch.Tensor, tokens: Sequence[PromptTokens]) -> torch.Tensor:
     """`states`, zero where padding is. Shape: (B, T, E)."""
-    lengths = torch.tensor([[t.length - t.skipped] for t in tokens], device=states.device)
-    present = torch.arange(states.shape[1], device=states.device)[None] < lengths
+    present = _present(tokens)[:, tokens[0].kept].to(states.device)
     return torch.where(present[..., None], states, 0.0)
+
+
+def _present(tokens: Sequence[PromptTokens]) -> torch.Tensor:
+    """Which tokens are no padding, as the encoder counts them. Shape: (B, T)."""
+    begin = torch.tensor([[t.begin] for t in tokens])
+    places = torch.arange(len(tokens[0].ids))[None]
+    return (places >= begin) & (places < begin + torch.tensor([[t.length] for t in tokens]))
 
 
 def _only_at(

@@ -51,7 +51,7 @@ class PromptTokens:
     """One prompt as token ids of the full length, and what was found on the way.
 
     length: tokens that are no padding. slots: where concepts stand, as the encoder counts. skipped: tokens
-    behind the first that are left out of what the denoiser is given.
+    behind the first that are left out of what the denoiser is given. begin: padding before the text.
     """
 
     ids: list[int]
@@ -60,6 +60,7 @@ class PromptTokens:
     biases: dict[str, float] = field(default_factory=dict)
     truncated: str = ""
     skipped: int = 0
+    begin: int = 0
 
     @property
     def kept(self) -> list[int]:
@@ -132,13 +133,17 @@ class PromptTokenizer:
 
     def word(self, word: str) -> list[int]:
         """The ids of a word as it stands inside a text."""
-        return token_ids(self.tokenizer, " " + self._prepared(word) if self._encoder.whole else word)
+        if not self._encoder.whole:
+            return token_ids(self.tokenizer, word)
+        text = self._prepared(word)
+        return token_ids(self.tokenizer, " " + text if self._fast else text)
 
     def written(self, superclass: str, tokens: PromptTokens) -> list[int]:
         """The positions of a superclass where it is written plainly, not by a concept."""
         word = self.word(superclass)
         placeholders = {position for position, _ in tokens.slots}
-        starts = range(1 + tokens.skipped, tokens.length - len(word) + 1) if word else ()
+        end = tokens.begin + tokens.length
+        starts = range(tokens.begin + 1 + tokens.skipped, end - len(word) + 1) if word else ()
         found = [k for k in starts if tokens.ids[k : k + len(word)] == word]
         places = [range(k, k + len(word)) for k in found]
         return [place - tokens.skipped for span in places if placeholders.isdisjoint(span) for place in span]
@@ -189,12 +194,10 @@ class PromptTokenizer:
                 words.append((len(instruction) + len(text), len(instruction) + len(text) + len(shown), piece))
             text += shown
         whole = instruction + text.rstrip()
-        read = self.tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
         body: list[int] = []
         slots: list[tuple[int, str]] = []
         last = -1
-        for token, (begin, end) in zip(read["input_ids"], read["offset_mapping"], strict=True):
-            at = next((k for k, (left, right, _) in enumerate(words) if begin < right and end > left), -1)
+        for token, at in self._beside(whole, [(left, right) for left, right, _ in words]):
             if at >= 0 and at == last:
                 continue  # a further token of the same word
             if at >= 0:
@@ -202,6 +205,31 @@ class PromptTokenizer:
             last = at
             body.append(token)
         return body, slots
+
+    def _beside(self, text: str, words: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """The ids of a text, each with the number of the word that it is of; -1 for those of none.
+
+        `words` say where each begins and ends in the text.
+        """
+        if self._fast:
+            read = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+            spans, ids = read["offset_mapping"], list(read["input_ids"])
+        else:  # says no places in the text: there words end with tokens, so that counting tells
+            ids = token_ids(self.tokenizer, text)
+            words = [(self._count(text[:left].rstrip()), self._count(text[:right])) for left, right in words]
+            spans = [(k, k + 1) for k in range(len(ids))]
+        return [
+            (token, next((k for k, (left, right) in enumerate(words) if begin < right and end > left), -1))
+            for token, (begin, end) in zip(ids, spans, strict=True)
+        ]
+
+    def _count(self, text: str) -> int:
+        return len(token_ids(self.tokenizer, text)) if text else 0
+
+    @property
+    def _fast(self) -> bool:
+        """Whether the tokenizer says where in a text tokens are. One that does not puts a space before it."""
+        return bool(getattr(self.tokenizer, "is_fast", False))
 
     def _prepared(self, text: str) -> str:
         return text.lower() if self._encoder.lowercase else text
@@ -242,6 +270,8 @@ class PromptTokenizer:
             )
         ids = [*begin, *body[:room], *end]
         cut = self.tokenizer.decode(body[room:]).strip() if len(body) > room else ""
-        padded = ids + [self.tokenizer.pad_token_id] * (total - len(ids))
-        placed = [(len(begin) + position, name) for position, name in slots]
-        return PromptTokens(padded, len(ids), placed, biases, cut, skipped)
+        padding = [self.tokenizer.pad_token_id] * (total - len(ids))
+        before = len(padding) if self._encoder.left else 0
+        padded = padding + ids if before else ids + padding
+        placed = [(before + len(begin) + position, name) for position, name in slots]
+        return PromptTokens(padded, len(ids), placed, biases, cut, skipped, before)

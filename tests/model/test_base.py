@@ -90,7 +90,6 @@ def test_a_base_is_found_by_its_name_in_the_models_folder(tiny_folder: Path) -> 
         ("QwenImagePipeline", "Qwen-Image"),
         ("StableDiffusion3Pipeline", "Stable Diffusion 3"),
         ("FluxPipeline", "FLUX"),
-        ("KolorsPipeline", "Kolors"),
         ("WanPipeline", "video"),
         ("StableDiffusionInpaintPipeline", "inpainting"),
         ("SomethingNewPipeline", "SomethingNewPipeline"),

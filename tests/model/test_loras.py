@@ -82,7 +82,7 @@ def test_the_strength_written_in_a_file_counts_in_both_namings(tiny_base: Base, 
         assert torch.allclose(drawn(tiny_base), half, atol=1e-6)
 
 
-@pytest.mark.parametrize(("kind", "part"), [("sdxl", "unet"), ("sana", "transformer")])
+@pytest.mark.parametrize(("kind", "part"), [("sdxl", "unet"), ("kolors", "unet"), ("sana", "transformer")])
 def test_loras_of_other_families(kind: str, part: str, tmp_path: Path) -> None:
     base = Base("tiny", tiny_family(kind))
     plain = drawn(base, kind)

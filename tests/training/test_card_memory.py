@@ -23,7 +23,7 @@ from perfusion_core.training.recipe import Recipe
 from tests.tiny_families import tiny_family
 from tests.training.test_conditioning import pending_step
 
-COMPUTED = ["stable-diffusion", "sdxl", "pixart", "sana", "cosmos"]
+COMPUTED = ["stable-diffusion", "sdxl", "kolors", "pixart", "sana", "cosmos"]
 CARD = 12e9 / 2**30  # GiB of a card of 12 GB, with fewer of them than most have
 RESERVE = 1.0  # GiB for the scorer, the segmenter and what fragmentation loses
 

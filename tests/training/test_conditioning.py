@@ -29,6 +29,7 @@ NOISE = {"hidden_states", "sample", "timestep"}  # the rest is what is told besi
 EXPECTED = {
     "sd": {"encoder_hidden_states"},
     "sdxl": {"encoder_hidden_states", "text_embeds", "time_ids"},
+    "kolors": {"encoder_hidden_states", "text_embeds", "time_ids"},
     "pixart-alpha": {"encoder_hidden_states", "encoder_attention_mask"},
     "pixart-sigma": {"encoder_hidden_states", "encoder_attention_mask"},
     TOLD_OF_SIZE: {"encoder_hidden_states", "encoder_attention_mask", "resolution", "aspect_ratio"},

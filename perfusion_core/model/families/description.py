@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 States = Literal["last", "penultimate"]
+# (encoder, ids (B, T), mask (B, T), 1 where a token is no padding) -> states (B, T, E), pooled (B, P) or None
+Read = Callable[[Any, Any, Any], tuple[Any, Any]]
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,9 @@ class Encoder:
     tokens are padding. zeroed: the pipeline sets its states of padding to zero, and the denoiser reads those
     unmasked. whole: a word's tokens depend on the space before it, so that a prompt is tokenised
     in one piece. lowercase: the pipeline makes a prompt lower case and strips it. large: more than a thousand
-    million weights, read from disk in half precision and computed in bfloat16 except on a CPU.
+    million weights, read from disk in half precision and computed in bfloat16 except on a CPU. left: padding
+    stands before the text, and the encoder is told which it is. classes: the encoder's, where they tell the
+    family from others with the same parts. read: runs an encoder that is not called as transformers' are.
     length_argument, instruction_argument: the pipeline's arguments for the number of tokens and for a text
     that is put before every prompt.
     """
@@ -37,6 +41,9 @@ class Encoder:
     whole: bool = False
     lowercase: bool = False
     large: bool = False
+    left: bool = False
+    classes: tuple[str, ...] = ()
+    read: Read | None = None
     length_argument: str = ""
     instruction_argument: str = ""
 

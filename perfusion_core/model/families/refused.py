@@ -49,12 +49,6 @@ REFUSALS = (
         _STANDS_IN,
     ),
     Refusal(
-        ("Kolors",),
-        "a Kolors model",
-        "its language model pads prompts on the left and numbers their positions itself",
-        "Use SDXL, whose denoiser is built alike.",
-    ),
-    Refusal(
         ("HunyuanDiT",),
         "a Hunyuan-DiT model",
         "its two text encoders stand one after the other, so that a word has two places",

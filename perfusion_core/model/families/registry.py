@@ -12,6 +12,7 @@ from typing import Any
 from perfusion_core.errors import BaseModelError
 from perfusion_core.model.families.cosmos import COSMOS
 from perfusion_core.model.families.description import Family
+from perfusion_core.model.families.kolors import KOLORS
 from perfusion_core.model.families.pixart import PIXART
 from perfusion_core.model.families.refused import refusal_of
 from perfusion_core.model.families.sana import SANA, SANA_SPRINT
@@ -19,7 +20,7 @@ from perfusion_core.model.families.sdxl import SDXL
 from perfusion_core.model.families.stable_diffusion import STABLE_DIFFUSION
 from perfusion_core.printable import printable
 
-FAMILIES: tuple[Family, ...] = (STABLE_DIFFUSION, SDXL, PIXART, SANA, SANA_SPRINT, COSMOS)
+FAMILIES: tuple[Family, ...] = (STABLE_DIFFUSION, SDXL, KOLORS, PIXART, SANA, SANA_SPRINT, COSMOS)
 SUPPORTED = "Use " + ", ".join(family.title for family in FAMILIES) + "."
 _ENCODER_PARTS = ("text_encoder", "text_encoder_2", "text_encoder_3")
 
@@ -76,10 +77,13 @@ def family_of(pipeline: Any, name: str = "") -> Family:
     kind = type(pipeline).__name__
     name = name or kind
     present = {part for part in _ENCODER_PARTS if getattr(pipeline, part, None) is not None}
-    for family in FAMILIES:
+    for family in sorted(FAMILIES, key=lambda family: not family.encoders[0].classes):
         denoiser = getattr(pipeline, family.denoiser, None)
         further = {encoder.part for encoder in family.encoders} - {"text_encoder"}
         if denoiser is None or present - {"text_encoder"} != further or not _is_of(family, denoiser):
+            continue
+        classes = family.encoders[0].classes
+        if classes and type(pipeline.text_encoder).__name__ not in classes:
             continue
         if further and "text_encoder" not in present:
             raise BaseModelError(_lacking(name, family, "text_encoder"))

@@ -15,6 +15,7 @@ from tests.tiny_concept import random_concept, random_inverse_covariance
 from tests.tiny_families import PIPELINES, plain_options, tiny_family
 
 KINDS = list(PIPELINES)
+POOLED = ("sdxl", "kolors")
 PROMPT = "a photo of a <biscuit>, on the beach"
 BIAS, TEMPERATURE = 0.5, 0.3
 
@@ -51,7 +52,7 @@ def by_hand(kind: str, concept: Any, inverse: torch.Tensor, lock: str) -> Any:
     denoiser = pipe.unet if hasattr(pipe, "unet") else pipe.transformer
     layers = {path: denoiser.get_submodule(path) for path in concept.values}
     told: dict[str, Any] = {}
-    if kind == "sdxl":  # the pooled text is the superclass prompt's
+    if kind in POOLED:  # the pooled text is the superclass prompt's
         told = dict(zip(("pooled_prompt_embeds", "negative_pooled_prompt_embeds"),
                         pipe.encode_prompt(plain)[2:], strict=True))  # fmt: skip
     superclass_inputs: dict[str, list[torch.Tensor]] = {path: [] for path in layers}
@@ -63,7 +64,8 @@ def by_hand(kind: str, concept: Any, inverse: torch.Tensor, lock: str) -> Any:
         tokenizer = pipe.tokenizer if number == 0 else pipe.tokenizer_2
         t5 = encoder.config.model_type == "t5"
         table = encoder.encoder.embed_tokens if t5 else encoder.get_input_embeddings()
-        (row,) = tokenizer(" teapot", add_special_tokens=False).input_ids
+        spaced = "teapot" if kind == "kolors" else " teapot"  # its tokenizer puts a space before a text
+        (row,) = tokenizer(spaced, add_special_tokens=False).input_ids
         table.weight.data[row] = embedding / float(getattr(table, "scalar_embed_scale", 1.0))
     i_star = concept.target_input
     probe = inverse @ i_star / (i_star @ inverse @ i_star)
@@ -84,7 +86,7 @@ def by_hand(kind: str, concept: Any, inverse: torch.Tensor, lock: str) -> Any:
                 return m(e) + gate[..., None] * o - similarity[..., None] * (w @ i_star)
 
             linear.forward = edited
-    if kind == "sdxl":
+    if kind in POOLED:
         told |= dict(
             zip(("prompt_embeds", "negative_prompt_embeds"), pipe.encode_prompt(taught)[:2], strict=True)
         )

@@ -32,6 +32,12 @@ SDXL: dict[str, Any] = {
     "addition_time_embed_dim": 256,
     "projection_class_embeddings_input_dim": 2816,
 }
+KOLORS: dict[str, Any] = {
+    **SDXL,
+    "encoder_hid_dim": 4096,
+    "encoder_hid_dim_type": "text_proj",
+    "projection_class_embeddings_input_dim": 5632,
+}
 PIXART_SIGMA: dict[str, Any] = {
     "num_attention_heads": 16,
     "attention_head_dim": 72,
@@ -66,6 +72,10 @@ def true_parts(kind: str) -> Any:
             return parts(4, BLOCKS, unet=unet)
         if kind == "sdxl":
             return parts(4, BLOCKS, text_encoder_2=object(), unet=UNet2DConditionModel(**SDXL))
+        if kind == "kolors":
+            found = parts(4, BLOCKS, unet=UNet2DConditionModel(**KOLORS))
+            found.text_encoder = type("ChatGLMModel", (), {})()
+            return found
         if kind == "pixart":
             return parts(4, BLOCKS, transformer=PixArtTransformer2DModel(**PIXART_SIGMA))
         if kind == "cosmos":
@@ -80,6 +90,7 @@ def true_parts(kind: str) -> Any:
 # bytes of a concept with locked keys in float32 and in the compact form, as docs/bases.md says them
 TRUE = {
     "sdxl": (70, 2048, (768, 1280), 83_200, 1024, 363, 184),
+    "kolors": (70, 2048, (4096,), 83_200, 1024, 371, 188),
     "pixart": (28, 1152, (4096,), 32_256, 1024, 157, 80),
     "sana": (20, 2240, (2304,), 44_800, 1024, 209, 105),
     "cosmos": (28, 1024, (1024,), 57_344, 1024, 244, 123),
