@@ -83,7 +83,7 @@ def family_of(pipeline: Any, name: str = "") -> Family:
         if denoiser is None or present - {"text_encoder"} != further or not _is_of(family, denoiser):
             continue
         classes = family.encoders[0].classes
-        if classes and type(pipeline.text_encoder).__name__ not in classes:
+        if classes and type(getattr(pipeline, "text_encoder", None)).__name__ not in classes:
             continue
         if further and "text_encoder" not in present:
             raise BaseModelError(_lacking(name, family, "text_encoder"))
