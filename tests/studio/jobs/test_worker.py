@@ -188,16 +188,22 @@ def test_after_a_crash_running_jobs_are_interrupted_never_running(store: JobStor
 
 
 def test_only_what_can_be_resumed_is_and_only_what_is_over_is_removed(start, store: JobStore) -> None:
-    worker = start(lambda context: {})
+    gate = Gate()
+    worker = start(gate)
+    gate.leave.set()
     done = worker.wait(worker.submit("generate", "quick", {}).id, 10)
     with pytest.raises(PerfusionError, match="is done"):
         worker.resume(done.id)
     store.remove(done.id)
     with pytest.raises(PerfusionError, match="no job"):
         store.get(done.id)
-    queued = store.save(store.new("teach", "later", {}).changed(state="running"))
-    with pytest.raises(PerfusionError, match="Stop it"):
-        store.remove(queued.id)
+    gate.leave.clear()
+    gate.entered.clear()
+    running, queued = worker.submit("teach", "now", {}), worker.submit("teach", "later", {})
+    assert gate.entered.wait(10)
+    for job in (running, queued):
+        with pytest.raises(PerfusionError, match="Stop it"):
+            store.remove(job.id)
 
 
 def test_unreadable_records_and_cut_events_are_skipped(store: JobStore) -> None:

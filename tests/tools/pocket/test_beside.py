@@ -37,7 +37,8 @@ def test_gradients_from_beside_are_those_of_the_published_weights() -> None:
         while not (taken := [row.clone() for row in beside.take()]) and time.monotonic() < until:
             time.sleep(0.05)
     (row,) = taken
-    torch.testing.assert_close(row[: first.numel()].view_as(first), 6 * first.detach())
+    # Rounded to bf16 on its way, where the device computes in that; another process's would be factors off.
+    torch.testing.assert_close(row[: first.numel()].view_as(first), 6 * first.detach(), rtol=1e-2, atol=1e-5)
     assert not row[first.numel() :].any()
     assert beside.taken == 1
 
