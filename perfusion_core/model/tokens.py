@@ -197,7 +197,7 @@ class PromptTokenizer:
         body: list[int] = []
         slots: list[tuple[int, str]] = []
         last = -1
-        for token, at in self._beside(whole, [(left, right) for left, right, _ in words]):
+        for token, at in self._with_words(whole, [(left, right) for left, right, _ in words]):
             if at >= 0 and at == last:
                 continue  # a further token of the same word
             if at >= 0:
@@ -206,7 +206,7 @@ class PromptTokenizer:
             body.append(token)
         return body, slots
 
-    def _beside(self, text: str, words: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    def _with_words(self, text: str, words: list[tuple[int, int]]) -> list[tuple[int, int]]:
         """The ids of a text, each with the number of the word that it is of; -1 for those of none.
 
         `words` say where each begins and ends in the text.

@@ -27,7 +27,9 @@ def _problem(pipeline: Any) -> str:
 KOLORS = Family(
     name="kolors",
     title="Kolors",
-    pipelines={"KolorsPipeline": "KolorsPipeline", "KolorsImg2ImgPipeline": "KolorsPipeline"},
+    pipelines=dict.fromkeys(
+        ("KolorsPipeline", "KolorsImg2ImgPipeline", "KolorsPAGPipeline"), "KolorsPipeline"
+    ),
     denoiser="unet",
     encoders=(
         Encoder(
