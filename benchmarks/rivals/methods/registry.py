@@ -42,7 +42,7 @@ def all_methods() -> dict[str, Method]:
         ),
         GatedEdit(
             "ours-mask-alone",
-            "Ours, nothing learned from beside the subject",
+            "Ours, loss inside the masks alone",
             teacher="gated-edit-mask-alone",
             recipe={"background": 0.0},
         ),
