@@ -17,7 +17,6 @@ from diffusers import (
     SanaTransformer2DModel,
     SCMScheduler,
     StableDiffusionXLPipeline,
-    UNet2DConditionModel,
 )
 from tokenizers.processors import TemplateProcessing
 from transformers import (
@@ -33,7 +32,7 @@ from transformers import (
 
 from tests.tiny_cosmos import cosmos_pipeline
 from tests.tiny_kolors import kolors_pipeline
-from tests.tiny_model import WORDS, clip_config, tiny_pipeline, tiny_tokenizer, tiny_vae
+from tests.tiny_model import WORDS, clip_config, tiny_pipeline, tiny_sdxl_unet, tiny_tokenizer, tiny_vae
 
 _LETTERS = [chr(code) for code in range(33, 127)]
 
@@ -81,18 +80,8 @@ def sdxl_pipeline() -> StableDiffusionXLPipeline:
         text_encoder_2=_apart(CLIPTextModelWithProjection(clip_config(second, 24, projection=20)), 20),
         tokenizer=first,
         tokenizer_2=second,
-        unet=UNet2DConditionModel(
-            sample_size=8,
-            block_out_channels=(32, 64),
-            layers_per_block=1,
-            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        unet=tiny_sdxl_unet(
             cross_attention_dim=56,
-            transformer_layers_per_block=(2, 1),
-            attention_head_dim=4,
-            norm_num_groups=8,
-            addition_embed_type="text_time",
-            addition_time_embed_dim=8,
             projection_class_embeddings_input_dim=6 * 8 + 20,
         ),
         scheduler=tiny_pipeline().scheduler,

@@ -12,11 +12,11 @@ from typing import Any
 
 import sentencepiece
 import torch
-from diffusers import KolorsPipeline, UNet2DConditionModel
+from diffusers import KolorsPipeline
 from diffusers.pipelines.kolors.text_encoder import ChatGLMConfig, ChatGLMModel
 from diffusers.pipelines.kolors.tokenizer import ChatGLMTokenizer
 
-from tests.tiny_model import WORDS, tiny_pipeline, tiny_vae
+from tests.tiny_model import WORDS, tiny_pipeline, tiny_sdxl_unet, tiny_vae
 
 ROLES = 16  # ids behind the vocabulary, for marks and roles
 
@@ -71,20 +71,10 @@ def _text_encoder(tokenizer: ChatGLMTokenizer) -> ChatGLMModel:
 def kolors_pipeline() -> KolorsPipeline:
     """64×64 images from 8×8 latents; a language model of width 40, read at width 24."""
     tokenizer = ChatGLMTokenizer(_vocabulary())
-    unet = UNet2DConditionModel(
-        sample_size=8,
-        block_out_channels=(32, 64),
-        layers_per_block=1,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+    unet = tiny_sdxl_unet(
         cross_attention_dim=24,
         encoder_hid_dim=40,
         encoder_hid_dim_type="text_proj",
-        transformer_layers_per_block=(2, 1),
-        attention_head_dim=4,
-        norm_num_groups=8,
-        addition_embed_type="text_time",
-        addition_time_embed_dim=8,
         projection_class_embeddings_input_dim=6 * 8 + 40,
     )
     parts: dict[str, Any] = {"text_encoder": _text_encoder(tokenizer), "tokenizer": tokenizer, "unet": unet}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
@@ -77,6 +77,23 @@ def tiny_unet() -> UNet2DConditionModel:
         cross_attention_dim=32,
         attention_head_dim=4,
         norm_num_groups=8,
+    )
+
+
+def tiny_sdxl_unet(**settings: Any) -> UNet2DConditionModel:
+    """Built as SDXL's: it is told the image's size, and its blocks have several attentions."""
+    return UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(32, 64),
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        transformer_layers_per_block=(2, 1),
+        attention_head_dim=4,
+        norm_num_groups=8,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        **settings,
     )
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 from diffusers.models.attention_processor import AttnProcessor
-from peft import LoraConfig
 
 from perfusion_core.errors import BaseModelError, PerfusionError
 from perfusion_core.model.base import Base
 from perfusion_core.model.families.registry import family_of
+from tests.model.switches import with_lora
 from tests.model.transformer_bases import PLAIN, SHUT, TAUGHT, draw, edited
 from tests.tiny_concept import random_concept
 from tests.tiny_families import tiny_family
@@ -79,19 +79,12 @@ def test_a_plainly_written_superclass_is_found_where_it_stands(base: Base) -> No
     assert encoded.positions[0]["biscuit"] == [255]
 
 
-def _lora(pipe: Any) -> None:
-    with torch.random.fork_rng():
-        torch.manual_seed(7)
-        config = LoraConfig(r=2, target_modules=["to_k", "to_v", "to_q"], init_lora_weights=False)
-        pipe.unet.add_adapter(config, "style")
-
-
 def _compiled(pipe: Any) -> None:
     pipe.unet = torch.compile(pipe.unet, backend="eager")
 
 
 SWITCHES: dict[str, tuple[Callable[[Any], object], dict[str, Any]]] = {
-    "LoRA": (_lora, {}),
+    "LoRA": (with_lora, {}),
     "enable_model_cpu_offload": (lambda pipe: pipe.enable_model_cpu_offload(device="cpu"), {}),
     "attention slicing": (lambda pipe: pipe.enable_attention_slicing(1), {}),
     "set_attn_processor": (lambda pipe: pipe.unet.set_attn_processor(AttnProcessor()), {}),
