@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +41,26 @@ def test_there_is_none_without_its_concept_or_on_another_base(library: Library, 
     assert first_example(library, Settings(home=tmp_path)) is None
     library.rename("trekker", "blaze")
     assert first_example(library, Settings(home=tmp_path)) is None
+
+
+def test_there_is_none_once_the_concept_has_another_bias_than_the_images(
+    library: Library, tmp_path: Path
+) -> None:
+    library.set_bias("blaze", "local", 0.5)
+    assert first_example(library, Settings(home=tmp_path)) is None
+
+
+def test_the_page_needs_no_torch_for_it(library: Library, tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from perfusion_core.studio.library.library import Library\n"
+        "from perfusion_core.studio.creating.first_example import first_example\n"
+        "from perfusion_core.studio.settings import Settings\n"
+        "home = Path(sys.argv[1])\n"
+        "assert first_example(Library(home), Settings(home=home)) is not None\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    root = Path(__file__).parents[3]
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, cwd=root)
 
 
 @pytest.mark.skipif(
