@@ -27,14 +27,14 @@ from perfusion_core.model.statistics import read_captions
 
 BATCH = 64
 BUILT = 2  # layers of a large encoder
-READ = {
+READ = {  # widths
     "stable-diffusion": 768,
     "sdxl": 2048,
     "kolors": 2048,
     "pixart": 1152,
     "sana": 2240,
     "cosmos": 1024,
-}  # widths
+}
 
 
 def lengths_of(captions: list[str]) -> list[int]:

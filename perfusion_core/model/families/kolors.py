@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from perfusion_core.model.families.description import Encoder, Family
-from perfusion_core.model.families.sdxl import text_and_size
+from perfusion_core.model.families.sdxl import SDXL
 
 
 def _read(module: Any, ids: Any, mask: Any) -> tuple[Any, Any]:
@@ -43,19 +43,14 @@ KOLORS = Family(
         ),
     ),
     reader=("encoder_hid_proj",),
-    returned=(
-        "prompt_embeds",
-        "negative_prompt_embeds",
-        "pooled_prompt_embeds",
-        "negative_pooled_prompt_embeds",
-    ),
-    arguments=text_and_size,
+    returned=SDXL.returned,
+    arguments=SDXL.arguments,
     loading={"feature_extractor": None, "image_encoder": None},
     packages=("sentencepiece",),
     full_decoder="configured",
     problem=_problem,
     sampling=("dpm++", 30, 5.0),
-    teaching={"batch_size": 1, "accumulation": 16, "gradient_checkpointing": True},
+    teaching=SDXL.teaching,
     kept=(4.83, 0.56),  # computed: benchmarks.teach_memory
     captions=5_000,
 )

@@ -7,7 +7,7 @@ from typing import Any
 from perfusion_core.model.families.description import Encoder, Family, TextInputs
 
 
-def text_and_size(_pipeline: Any, text: TextInputs, size: tuple[int, int]) -> dict[str, Any]:
+def _arguments(_pipeline: Any, text: TextInputs, size: tuple[int, int]) -> dict[str, Any]:
     """The text, and that the image was neither scaled nor cropped: original size, corner, target size."""
     time_ids = text.encoding.new_tensor([[*size, 0, 0, *size]]).repeat(len(text.encoding), 1)
     pooled = text.pooled.to(text.encoding)
@@ -45,7 +45,7 @@ SDXL = Family(
         "pooled_prompt_embeds",
         "negative_pooled_prompt_embeds",
     ),
-    arguments=text_and_size,
+    arguments=_arguments,
     loading={"feature_extractor": None, "image_encoder": None, "add_watermarker": False},
     full_decoder="configured",
     problem=_problem,
