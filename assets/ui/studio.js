@@ -14,6 +14,24 @@
     }
   });
 
+  // Gradio ends its stream of answers when nothing is under way. An event sent in that very moment is answered on
+  // the ended stream, and its answer would wait for the next click: press a button that opens a stream again.
+  const fetched = window.fetch;
+  let streams = 0, sent = false; // sent: an event, since the open stream began
+  window.fetch = async (asked, options) => {
+    const { pathname } = new URL(asked.url ?? asked, location.href);
+    if (pathname.endsWith("/queue/data")) {
+      const stream = ++streams;
+      sent = false;
+      (asked.signal ?? options?.signal)?.addEventListener("abort", () => {
+        if (sent && stream === streams) document.querySelector("#wake")?.click();
+      });
+    }
+    const answer = await fetched.call(window, asked, options);
+    if (pathname.endsWith("/queue/join")) sent = true;
+    return answer;
+  };
+
   // Gradio tells that a slider was let go for the mouse only; a key that moved it counts as well.
   let letGo;
   document.addEventListener("keyup", (event) => {

@@ -24,6 +24,7 @@ from perfusion_core.fanout.worker_loop import serve
 
 OBJECT_STORE = 512 * 2**20  # bytes: of a local cluster, for the photos and checkpoints on their way
 CONNECT = 10.0  # seconds
+TRIES = 3  # of a client: a cluster that is busy takes too long to start the process that serves it
 POLL = 5.0  # seconds that an actor waits for something to say
 HOW = "Install it with: pip install 'perfusion-studio[ray]' (or -r requirements-ray.txt)."
 
@@ -150,10 +151,16 @@ def _reason(error: Exception) -> str:
     lines = [line for line in str(error).splitlines() if line.strip()]
     if not lines or "creation task" not in lines[0]:
         return first_line(error)
-    last = first_line(RuntimeError(lines[-1]))
+    last = _last_line(error)
     if last.startswith("ModuleNotFoundError"):
         last += "; every machine of the cluster needs this program, see docs/fanout.md"
     return last
+
+
+def _last_line(error: Exception) -> str:
+    """What stands below a traceback that came as text."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return first_line(RuntimeError(lines[-1])) if lines else first_line(error)
 
 
 def _has_token() -> bool:
@@ -167,6 +174,15 @@ def _require_listener(address: str) -> None:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT).close()
+
+
+def _join(ray: Any, address: str, options: dict[str, Any]) -> None:
+    """Join a cluster that was started apart. Raises what Ray does, of a client after several tries."""
+    for _ in range(TRIES - 1):
+        with suppress(ConnectionAbortedError):
+            ray.init(address=address, **options)
+            return
+    ray.init(address=address, **options)
 
 
 def _connected(address: str, cores: int | None) -> Any:
@@ -195,9 +211,14 @@ def _connected(address: str, cores: int | None) -> Any:
             )
         else:
             _require_listener(address if address != "auto" else os.environ.get("RAY_ADDRESS", ""))
-            ray.init(address=address, **quiet)
+            _join(ray, address, quiet)
     except ImportError as error:  # of the client, which is an extra of Ray's own
         raise PerfusionError(f"{address[:100]} needs Ray's client ({first_line(error)}). {HOW}") from None
+    except ConnectionAbortedError as error:
+        raise PerfusionError(
+            f"The Ray cluster at {address[:100]!r} did not take this program in, {TRIES} times "
+            f"({_last_line(error)}). Try again when it has less to do, or look into its logs."
+        ) from None
     except (OSError, OverflowError, ValueError, RuntimeError) as error:
         raise PerfusionError(
             f"There is no Ray cluster at {address[:100]!r} ({first_line(error)}). Start one with `ray start "

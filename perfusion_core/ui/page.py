@@ -9,6 +9,7 @@ import gradio as gr
 from perfusion_core.ui import sidebar
 from perfusion_core.ui.create import attribution_maps, concept_sliders, images, prompt, recent_images
 from perfusion_core.ui.create import room as create
+from perfusion_core.ui.event_options import QUIET
 from perfusion_core.ui.explore import generate_front
 from perfusion_core.ui.explore import room as explore
 from perfusion_core.ui.info import room as info
@@ -66,6 +67,8 @@ def build_page(studio: Studio, served: Served, readiness: Readiness) -> gr.Block
         shown = [demo.load, settings_tab.select, sidebar_part.machine.change]
         lora_choice.listen(settings_room.loras, studio, readiness, shown)
         sidebar.listen(sidebar_part, studio, readiness, demo)
+        # Pressed by studio.js where an answer came too late for the stream that it was sent on.
+        gr.Button("", elem_id="wake", visible="hidden").click(lambda: None, None, None, **QUIET)
     return demo
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+import sys
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
+from perfusion_core.errors import PerfusionError
 from perfusion_core.fanout import ray_pool
 from perfusion_core.fanout.ray_pool import RayPool
 from perfusion_core.fanout.tasks import Died
@@ -100,3 +102,35 @@ def test_why_an_actor_is_gone_is_said(monkeypatch: pytest.MonkeyPatch, problem: 
     pool = pool_on(fake, monkeypatch)
     pool.grow(SmallSetup(), 1)
     assert pool.wait(1.0) == [(0, Died(reason))]
+
+
+REFUSED = "Initialization failure from server:\nTraceback (most recent call last):\nError: Proxy failed"
+
+
+def joined(times: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Connects to a cluster that takes a client in at the try after `times`; gives the addresses tried."""
+    tried = list[str]()
+
+    def init(address: str, **_: Any) -> None:
+        tried.append(address)
+        if len(tried) <= times:
+            raise ConnectionAbortedError(REFUSED)
+
+    fake = ModuleType("ray")
+    fake.init = init  # type: ignore[attr-defined]
+    fake.exceptions = ModuleType("ray.exceptions")  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "ray", fake)
+    monkeypatch.setitem(sys.modules, "ray.exceptions", fake.exceptions)
+    monkeypatch.setattr(ray_pool, "_require_listener", lambda address: None)
+    ray_pool._connected("ray://host:1", None)
+    return tried
+
+
+def test_a_busy_cluster_is_asked_again_to_take_a_client_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert joined(0, monkeypatch) == ["ray://host:1"]
+    assert joined(ray_pool.TRIES - 1, monkeypatch) == ["ray://host:1"] * ray_pool.TRIES
+
+
+def test_a_cluster_that_takes_no_client_in_is_not_called_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(PerfusionError, match=r"did not take this program in, 3 times \(.*Proxy failed\)"):
+        joined(ray_pool.TRIES, monkeypatch)
