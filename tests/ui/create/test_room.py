@@ -165,6 +165,22 @@ def test_every_room_fits_a_phone(app: RunningApp, page) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, room
 
 
+def test_recent_images_stand_in_columns_that_fit_beside_the_form(app: RunningApp, page) -> None:
+    app.open(page)
+    page.locator("#prompt textarea").fill("a dog")
+    created(page)
+    page.wait_for_selector("#recent .thumbnail-item")
+    for width in (1440, 900, 390):
+        page.set_viewport_size({"width": width, "height": 844})
+        columns = page.evaluate("""() => {
+            const grid = document.querySelector("#recent .grid-container"), style = getComputedStyle(grid);
+            const widths = style.gridTemplateColumns.split(" ").map(parseFloat);
+            const between = parseFloat(style.columnGap) * (widths.length - 1);
+            return [widths.reduce((sum, next) => sum + next, between), grid.clientWidth];
+        }""")
+        assert columns[0] <= columns[1] + 1, width
+
+
 def _steps(page, count: int) -> None:
     if not page.locator("#steps").is_visible():
         page.locator("#more .label-wrap").click()
