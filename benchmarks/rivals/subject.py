@@ -15,7 +15,10 @@ from perfusion_core.errors import PerfusionError
 from perfusion_core.training.photos import Photo, load_photos
 
 # DreamBooth's and Custom Diffusion's own first, then others that no caption holds.
-IDENTIFIERS = ("sks", "ktn", "pll", "ucd", "zwx", "olis", "ohwx", "mnj", "xjy", "qvk", "wfz", "bnha")
+IDENTIFIERS = (
+    "sks", "ktn", "pll", "ucd", "zwx", "olis", "ohwx", "mnj",
+    "xjy", "qvk", "wfz", "bnha", "vrk", "gjx", "dqz", "hpw",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

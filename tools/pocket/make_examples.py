@@ -1,7 +1,8 @@
 """Make the example concepts: five photos each of things the base has never seen, and about.json.
 
 Run: `python -m tools.pocket.make_examples`. Writes assets/examples/<name>/{1..5}.jpg. No training stage
-draws these sprites. Photos are 256 pixels wide, at five places, and show the thing from one side.
+draws these sprites. Photos are 256 pixels wide, at five places, and show the thing from one side. With
+`--tuning --out FOLDER` it makes those that settings are chosen on, which are never shown or scored.
 """
 
 from __future__ import annotations
@@ -93,6 +94,17 @@ EXAMPLES = (
     ),
 )  # fmt: skip
 
+TUNING = (
+    Example(
+        "fox", "fox", "photo", "A fox",
+        ("snow", "plain blue", "grass", "plain yellow", "table"),
+    ),
+    Example(
+        "helicopter", "helicopter", "cartoon", "A helicopter, as a cartoon",
+        ("plain green", "table", "plain pink", "grass", "snow"),
+    ),
+)  # fmt: skip
+
 
 def sprite(art: str, code: str, work: Path) -> Tensor:
     """The sprite at four times the renderer's size, premultiplied RGBA (1, 4, 448, 448)."""
@@ -153,11 +165,13 @@ def main() -> None:
     """Make all examples."""
     parser = stage_parser(__doc__)
     parser.add_argument("--out", type=Path, default=Path("assets/examples"))
+    parser.add_argument("--tuning", action="store_true", help="things that settings are chosen on")
     options = parser.parse_args()
-    for example in EXAMPLES:
+    examples = TUNING if options.tuning else EXAMPLES
+    for example in examples:
         make(example, options.out, work_dir(options.work), options.seed)
     total = sum(path.stat().st_size for path in options.out.rglob("*") if path.is_file())
-    print(f"{len(EXAMPLES)} examples in {options.out}, {total / 1e6:.2f} MB")
+    print(f"{len(examples)} examples in {options.out}, {total / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tools.pocket import make_examples
-from tools.pocket.make_examples import EXAMPLES, make
+from tools.pocket.make_examples import EXAMPLES, TUNING, make
 from tools.pocket.render import Renderer
 from tools.pocket.things import NUMBER, held_out
 
@@ -18,6 +18,11 @@ def test_every_example_is_a_held_out_thing_that_is_judged() -> None:
     judged = {thing.name for thing in held_out().values() if thing.role == "judged"}
     assert {example.thing for example in EXAMPLES} <= judged
     assert len({example.name for example in EXAMPLES}) == len(EXAMPLES) == 12
+
+
+def test_settings_are_chosen_on_things_that_are_no_example_and_never_judged() -> None:
+    roles = {thing.name: thing.role for thing in held_out().values()}
+    assert [roles[example.thing] for example in TUNING] == ["tuning", "tuning"]
 
 
 def test_same_seed_writes_the_same_photos_and_says_where_they_come_from(
