@@ -1,4 +1,5 @@
-// Keys, the theme switch, and clicks inside cards. Nothing here talks to any server but this app's own.
+// Keys, the theme switch, clicks inside cards, and answers that came late. Nothing here talks to any server but
+// this app's own.
 (() => {
   const shown = (element) => element && element.offsetParent !== null && !element.disabled;
   const press = (selector) => [...document.querySelectorAll(selector)].find(shown)?.click();
