@@ -69,10 +69,13 @@ LEARNS_LATE = """(() => {
         const response = await plain(asked, ...options);
         if (!String(asked.url ?? asked).includes("/queue/data")) return response;
         const read = new TextDecoder(), written = new TextEncoder();
+        let begun = "";
         const late = new TransformStream({ transform: async (chunk, out) => {
-            for (const message of read.decode(chunk).match(/[^]*?\\n\\n/g)) {
+            const messages = (begun + read.decode(chunk, { stream: true })).split("\\n\\n");
+            begun = messages.pop();
+            for (const message of messages) {
                 if (message.includes("close_stream")) await new Promise((on) => setTimeout(on, 2000));
-                out.enqueue(written.encode(message));
+                out.enqueue(written.encode(message + "\\n\\n"));
             }
         } });
         return new Response(response.body.pipeThrough(late), response);
