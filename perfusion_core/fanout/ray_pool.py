@@ -148,8 +148,7 @@ class RayPool:
 
 def _reason(error: Exception) -> str:
     """Why an actor is gone. Of one that could not be made, Ray tells it after a traceback."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    if not lines or "creation task" not in lines[0]:
+    if "creation task" not in str(error).strip().partition("\n")[0]:
         return first_line(error)
     last = _last_line(error)
     if last.startswith("ModuleNotFoundError"):
@@ -159,7 +158,7 @@ def _reason(error: Exception) -> str:
 
 def _last_line(error: Exception) -> str:
     """What stands below a traceback that came as text."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
+    lines = str(error).strip().splitlines()
     return first_line(RuntimeError(lines[-1])) if lines else first_line(error)
 
 

@@ -2,7 +2,7 @@
 
 Run: `python -m tools.pocket.make_examples`. Writes assets/examples/<name>/{1..5}.jpg. No training stage
 draws these sprites. Photos are 256 pixels wide, at five places, and show the thing from one side. With
-`--tuning --out FOLDER` it makes those that settings are chosen on, which are never shown or scored.
+`--tuning FOLDER` it makes there those that settings are chosen on, which are never shown or scored.
 """
 
 from __future__ import annotations
@@ -165,13 +165,13 @@ def main() -> None:
     """Make all examples."""
     parser = stage_parser(__doc__)
     parser.add_argument("--out", type=Path, default=Path("assets/examples"))
-    parser.add_argument("--tuning", action="store_true", help="things that settings are chosen on")
+    parser.add_argument("--tuning", type=Path, metavar="FOLDER", help="make those for choosing settings")
     options = parser.parse_args()
-    examples = TUNING if options.tuning else EXAMPLES
+    examples, out = (TUNING, options.tuning) if options.tuning else (EXAMPLES, options.out)
     for example in examples:
-        make(example, options.out, work_dir(options.work), options.seed)
-    total = sum(path.stat().st_size for path in options.out.rglob("*") if path.is_file())
-    print(f"{len(examples)} examples in {options.out}, {total / 1e6:.2f} MB")
+        make(example, out, work_dir(options.work), options.seed)
+    total = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    print(f"{len(examples)} examples in {out}, {total / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":
